@@ -1,0 +1,45 @@
+# onnxd: `make run` serves the bundled model, `make test` runs every test. Each does all it needs.
+BUILD_DIR ?= build
+BUILD_TYPE ?= Release
+CC ?= gcc
+JOBS ?= $(shell nproc)
+PORT ?= 3000
+MODEL ?= models/deepfm_emb8_lr0.0001_dnn25612864_neg150_best.onnx
+CMAKE_FLAGS ?=
+
+.DEFAULT_GOAL := all
+.PHONY: all build deps run test bench install format check-format fuzz clean
+
+all: deps build
+
+deps: ## installs the packages of packages.txt that are missing
+	@tools/install_packages packages.txt
+
+build:
+	@cmake -S . -B $(BUILD_DIR) -DCMAKE_BUILD_TYPE=$(BUILD_TYPE) -DCMAKE_C_COMPILER=$(CC) \
+	  $(CMAKE_FLAGS) > $(BUILD_DIR).log 2>&1 || { cat $(BUILD_DIR).log; exit 1; }
+	@cmake --build $(BUILD_DIR) -j $(JOBS) -- --no-print-directory
+
+run: all
+	exec $(BUILD_DIR)/onnxd serve --model $(MODEL) --port $(PORT)
+
+test: all
+	tools/run_tests $(BUILD_DIR)
+
+bench: all
+	bench/run $(BUILD_DIR)
+
+install: all
+	cmake --install $(BUILD_DIR) $(if $(PREFIX),--prefix $(PREFIX))
+
+fuzz: deps
+	tests/fuzz/run $(or $(FUZZ_SECONDS),60)
+
+format:
+	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
+
+check-format:
+	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror
+
+clean:
+	rm -rf build build-* build*.log

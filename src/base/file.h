@@ -1,0 +1,18 @@
+/* base/file.h - reading and writing whole files, with limits. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "onnxd/status.h"
+
+/* Reads a regular file of at most max_bytes into memory with one NUL byte behind it. The caller frees
+ * *ret_bytes. ONNXD_ERR_IO names the path and the reason, ONNXD_ERR_LIMIT the size. */
+ONNXD_MUST_USE onnxd_status file_read(const char *path, size_t max_bytes, char **ret_bytes, size_t *ret_n,
+                                      onnxd_error *err);
+
+/* Replaces the file at once or not at all: writes PATH.tmp, syncs it, renames it over PATH. */
+ONNXD_MUST_USE onnxd_status file_replace(const char *path, const void *bytes, size_t n, onnxd_error *err);
+
+#endif

@@ -1,0 +1,201 @@
+#include "support/test.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/cpus.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/map.h"
+#include "base/threads.h"
+
+static void arena_refuses_to_pass_its_limit(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 100000);
+    assert_non_null(arena_alloc(&arena, 50000));
+    assert_null(arena_alloc(&arena, 60000));
+    assert_null(arena_alloc_array(&arena, SIZE_MAX / 2, 4));
+    assert_non_null(arena_alloc(&arena, 40000)); /* a failure leaves room for what still fits */
+    assert_true(arena.used_bytes <= 100000);
+    arena_done(&arena);
+    assert_int_equal(arena.used_bytes, 0);
+}
+
+static void arena_allocations_are_aligned_and_apart(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct rng rng = rng_seed(test_seed());
+    unsigned char *pieces[500];
+    size_t sizes[500];
+    for (int i = 0; i < 500; i++) {
+        sizes[i] = rng_below(&rng, 3000);
+        pieces[i] = arena_alloc(&arena, sizes[i]);
+        assert_int_equal((uintptr_t)pieces[i] % (sizes[i] >= ARENA_ALIGN ? ARENA_ALIGN : 16), 0);
+        memset(pieces[i], i & 255, sizes[i]);
+    }
+    for (int i = 0; i < 500; i++)
+        for (size_t j = 0; j < sizes[i]; j++) assert_int_equal(pieces[i][j], i & 255);
+    arena_done(&arena);
+}
+
+static void buf_remembers_that_it_was_full(void **state)
+{
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, 10);
+    assert_true(buf_append(&buf, "12345678", 8));
+    assert_false(buf_append(&buf, "abc", 3));
+    assert_int_equal(buf.n, 8);
+    assert_true(buf.failed);
+    buf_reset(&buf);
+    assert_false(buf.failed);
+    assert_true(buf_append(&buf, "0123456789", 10));
+    assert_false(buf_append_char(&buf, 'x'));
+    buf_consume(&buf, 4);
+    assert_memory_equal(buf.data, "456789", 6);
+    buf_done(&buf);
+}
+
+static void map_keeps_what_was_put(void **state)
+{
+    (void)state;
+    struct map map;
+    map_init(&map);
+    static char keys[5000][12];
+    for (uint32_t i = 0; i < 5000; i++) {
+        snprintf(keys[i], sizeof keys[i], "key%u", i);
+        assert_true(map_put(&map, keys[i], strlen(keys[i]), i));
+    }
+    for (uint32_t i = 0; i < 5000; i++) assert_int_equal(map_get(&map, keys[i], strlen(keys[i])), i);
+    assert_true(map_put(&map, "key7", 4, 77));
+    assert_int_equal(map_get(&map, "key7", 4), 77);
+    assert_int_equal(map.n, 5000);
+    assert_int_equal(map_get(&map, "absent", 6), MAP_NONE);
+    map_done(&map);
+    assert_int_equal(map_get(&map, "key7", 4), MAP_NONE);
+}
+
+/* Mean and variance of 100,000 draws lie within six standard errors of the truth. */
+static void rng_draws_from_its_distributions(void **state)
+{
+    (void)state;
+    enum { N = 100000 };
+    struct rng rng = rng_seed(test_seed());
+    double sum = 0, squares = 0, uniform = 0, below = 0;
+    for (int i = 0; i < N; i++) {
+        double x = rng_normal(&rng);
+        sum += x;
+        squares += x * x;
+        uniform += rng_f64(&rng);
+        below += (double)rng_below(&rng, 7);
+    }
+    assert_true(fabs(sum / N) < 6 / sqrt(N));
+    assert_true(fabs(squares / N - 1) < 6 * sqrt(2.0 / N));
+    assert_true(fabs(uniform / N - 0.5) < 6 * sqrt(1.0 / 12 / N));
+    assert_true(fabs(below / N - 3) < 6 * sqrt(4.0 / N));
+}
+
+static void rng_streams_repeat_and_differ(void **state)
+{
+    (void)state;
+    struct rng a = rng_seed(1), b = rng_seed(1);
+    assert_true(rng_u64(&a) == rng_u64(&b));
+    struct rng f0 = rng_fork(&a, 0), f0_again = rng_fork(&a, 0), f1 = rng_fork(&a, 1);
+    uint64_t x = rng_u64(&f0);
+    assert_true(x == rng_u64(&f0_again));
+    assert_true(x != rng_u64(&f1));
+}
+
+static void cgroup_quota_is_rounded_up(void **state)
+{
+    (void)state;
+    assert_int_equal(cpus_from_cpu_max("150000 100000"), 2);
+    assert_int_equal(cpus_from_cpu_max("100000 100000"), 1);
+    assert_int_equal(cpus_from_cpu_max("10000 100000"), 1);
+    assert_int_equal(cpus_from_cpu_max("max 100000"), 0);
+    assert_int_equal(cpus_from_cpu_max(""), 0);
+    assert_true(cpus_usable() >= 1);
+}
+
+static void error_messages_stay_on_one_line(void **state)
+{
+    (void)state;
+    onnxd_error err;
+    assert_int_equal(error_set(&err, ONNXD_ERR_SHAPE, "field '%s'", "a\nb\x1b[31m"), ONNXD_ERR_SHAPE);
+    assert_string_equal(err.message, "field 'a?b?[31m'");
+    error_prefix(&err, "model '%s': ", "m");
+    assert_string_equal(err.message, "model 'm': field 'a?b?[31m'");
+    assert_int_equal(error_set(NULL, ONNXD_ERR_IO, "nobody listens"), ONNXD_ERR_IO);
+}
+
+static void file_replace_then_read_gives_the_same_bytes(void **state)
+{
+    (void)state;
+    onnxd_error err;
+    char path[] = "/tmp/onnxd_test_XXXXXX", *bytes = NULL;
+    size_t n = 0;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_ok(file_replace(path, "a\0b", 3, &err), err);
+    assert_ok(file_read(path, 3, &bytes, &n, &err), err);
+    assert_int_equal(n, 3);
+    assert_memory_equal(bytes, "a\0b", 4);
+    free(bytes);
+    assert_fails(file_read(path, 2, &bytes, &n, &err), ONNXD_ERR_LIMIT, err, "at most 2");
+    assert_int_equal(remove(path), 0);
+    assert_fails(file_read(path, 2, &bytes, &n, &err), ONNXD_ERR_NOT_FOUND, err, path);
+    assert_fails(file_read("/tmp", 2, &bytes, &n, &err), ONNXD_ERR_IO, err, "not a regular file");
+}
+
+struct tally {
+    _Atomic uint32_t runs[1000];
+};
+
+static void count_run(void *context, uint32_t task, uint32_t worker)
+{
+    struct tally *tally = context;
+    (void)worker;
+    atomic_fetch_add(&tally->runs[task], 1);
+}
+
+static void threads_run_each_task_once(void **state)
+{
+    (void)state;
+    onnxd_error err;
+    struct threads *threads = NULL;
+    static struct tally tally;
+    assert_fails(threads_create(0, &threads, &err), ONNXD_ERR_RANGE, err, "1..1024");
+    assert_ok(threads_create(4, &threads, &err), err);
+    for (uint32_t round = 1; round <= 20; round++) {
+        threads_run(threads, count_run, &tally, 1000);
+        for (int i = 0; i < 1000; i++) assert_int_equal(atomic_load(&tally.runs[i]), round);
+    }
+    threads_run(threads, count_run, &tally, 0);
+    threads_free(threads);
+    threads_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arena_refuses_to_pass_its_limit),
+        cmocka_unit_test(arena_allocations_are_aligned_and_apart),
+        cmocka_unit_test(buf_remembers_that_it_was_full),
+        cmocka_unit_test(map_keeps_what_was_put),
+        cmocka_unit_test(rng_draws_from_its_distributions),
+        cmocka_unit_test(rng_streams_repeat_and_differ),
+        cmocka_unit_test(cgroup_quota_is_rounded_up),
+        cmocka_unit_test(error_messages_stay_on_one_line),
+        cmocka_unit_test(file_replace_then_read_gives_the_same_bytes),
+        cmocka_unit_test(threads_run_each_task_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
