@@ -29,6 +29,12 @@ static inline void buf_reset(struct buf *buf) /* empties it, keeps the memory */
     buf->failed = false;
 }
 
+static inline void buf_restore(struct buf *buf, size_t n) /* back to the n bytes it had before appending */
+{
+    buf->n = n;
+    buf->failed = false;
+}
+
 /* Room for `extra` more bytes behind data + n, or false. */
 bool buf_reserve(struct buf *buf, size_t extra);
 

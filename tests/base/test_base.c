@@ -55,8 +55,10 @@ static void buf_remembers_that_it_was_full(void **state)
     assert_false(buf_append(&buf, "abc", 3));
     assert_int_equal(buf.n, 8);
     assert_true(buf.failed);
-    buf_reset(&buf);
+    buf_restore(&buf, 6);
+    assert_int_equal(buf.n, 6);
     assert_false(buf.failed);
+    buf_reset(&buf);
     assert_true(buf_append(&buf, "0123456789", 10));
     assert_false(buf_append_char(&buf, 'x'));
     buf_consume(&buf, 4);
