@@ -198,9 +198,12 @@ bool row_json_read_members(struct json_reader *r, const struct protocol_schema *
     if (!make_room(r, rows)) return false;
     struct row row = {.schema = schema, .rows = rows};
     struct json_text key;
-    if (first_key != NULL && !read_member(r, &row, first_key)) return false;
-    while (json_next_key(r, &key))
-        if (!read_member(r, &row, &key)) return false;
+    if (first_key != NULL) {
+        key = *first_key;
+        do {
+            if (!read_member(r, &row, &key)) return false;
+        } while (json_next_key(r, &key));
+    }
     return r->status == ONNXD_OK && finish_row(r, &row);
 }
 
@@ -219,8 +222,11 @@ static bool read_bare_row(struct json_reader *r, const struct protocol_schema *s
 
 bool row_json_read(struct json_reader *r, const struct protocol_schema *schema, struct protocol_rows *rows)
 {
+    struct json_text key;
     if (json_peek(r) != JSON_OBJECT) return read_bare_row(r, schema, rows);
-    return json_enter_object(r) && row_json_read_members(r, schema, NULL, rows);
+    if (!json_enter_object(r)) return false;
+    bool any = json_next_key(r, &key);
+    return r->status == ONNXD_OK && row_json_read_members(r, schema, any ? &key : NULL, rows);
 }
 
 bool row_json_read_array(struct json_reader *r, const struct protocol_schema *schema, bool bare,

@@ -17,7 +17,8 @@
 /* Reads the value at the reader as row rows->n and counts it. false: the reader has failed. */
 bool row_json_read(struct json_reader *r, const struct protocol_schema *schema, struct protocol_rows *rows);
 
-/* The same for an object that was entered and whose first key was taken from json_next_key. */
+/* The same for an object that was entered and whose first key was taken from json_next_key; NULL: it was
+ * empty. */
 bool row_json_read_members(struct json_reader *r, const struct protocol_schema *schema,
                            const struct json_text *first_key, struct protocol_rows *rows);
 

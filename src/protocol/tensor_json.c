@@ -3,53 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-uint16_t f16_from_f32(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
-    bits &= 0x7fffffff;
-    if (bits > 0x7f800000) return sign | 0x7e00;
-    if (bits >= 0x477ff000) return sign | 0x7c00; /* rounds to 65536 or more */
-    if (bits < 0x38800000) {                      /* subnormal: let the addition of 0.5 do the rounding */
-        float magnitude;
-        memcpy(&magnitude, &bits, sizeof magnitude);
-        magnitude += 0.5f;
-        memcpy(&bits, &magnitude, sizeof bits);
-        return (uint16_t)(sign | (bits - 0x3f000000));
-    }
-    bits += 0xfff + (bits >> 13 & 1); /* to nearest even */
-    return (uint16_t)(sign | ((bits - 0x38000000) >> 13));
-}
-
-float f16_to_f32(uint16_t half)
-{
-    int exponent = half >> 10 & 31, mantissa = half & 1023;
-    float magnitude;
-    if (exponent == 31)
-        magnitude = mantissa ? NAN : INFINITY;
-    else if (exponent == 0)
-        magnitude = (float)mantissa * 0x1p-24f;
-    else
-        magnitude = ldexpf((float)(mantissa | 1024), exponent - 25);
-    return half & 0x8000 ? -magnitude : magnitude;
-}
-
-uint16_t bf16_from_f32(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    if (isnan(value)) return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-float bf16_to_f32(uint16_t half)
-{
-    uint32_t bits = (uint32_t)half << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
+#include "tensor/dtype.h"
 
 bool tensor_json_supports(onnxd_type type)
 {
@@ -100,8 +54,8 @@ static bool read_half(struct json_reader *r, onnxd_type type, void *out)
 {
     float value;
     if (!json_read_f32(r, &value)) return false;
-    uint16_t bits = type == ONNXD_FLOAT16 ? f16_from_f32(value) : bf16_from_f32(value);
-    if (isinf(type == ONNXD_FLOAT16 ? f16_to_f32(bits) : bf16_to_f32(bits)))
+    uint16_t bits = type == ONNXD_FLOAT16 ? f16_of_f32(value) : bf16_of_f32(value);
+    if (isinf(type == ONNXD_FLOAT16 ? f32_of_f16(bits) : f32_of_bf16(bits)))
         return json_fail(r, ONNXD_ERR_RANGE, "%g is beyond the range of %s", (double)value,
                          onnxd_type_name(type));
     memcpy(out, &bits, sizeof bits);
@@ -221,13 +175,10 @@ static bool is_nested(const struct json_reader *r)
 bool tensor_json_read(struct json_reader *r, onnxd_type type, const int64_t *dims, uint32_t rank, void *out,
                       struct arena *strings)
 {
-    if (rank == 1) return read_flat(r, type, (uint64_t)dims[0], out, strings);
-    if (rank == 0)
-        return json_peek(r) == JSON_ARRAY ? read_flat(r, type, 1, out, strings)
-                                          : read_element(r, type, out, strings);
     uint64_t n = 1;
     for (uint32_t d = 0; d < rank; d++) n *= (uint64_t)dims[d];
-    if (!is_nested(r)) return read_flat(r, type, n, out, strings);
+    if (n == 1 && json_peek(r) != JSON_ARRAY) return read_element(r, type, out, strings);
+    if (rank < 2 || !is_nested(r)) return read_flat(r, type, n, out, strings);
     size_t bytes = dims[0] > 0 ? n / (uint64_t)dims[0] * onnxd_type_size(type) : 0;
     return read_nested(r, type, dims, rank, bytes, out, strings);
 }
@@ -257,8 +208,8 @@ static void write_element(struct json_writer *w, onnxd_type type, size_t size, c
         json_f64(w, value);
         break;
     }
-    case ONNXD_FLOAT16: json_f32(w, f16_to_f32((uint16_t)load_unsigned(at, 2))); break;
-    case ONNXD_BFLOAT16: json_f32(w, bf16_to_f32((uint16_t)load_unsigned(at, 2))); break;
+    case ONNXD_FLOAT16: json_f32(w, f32_of_f16((uint16_t)load_unsigned(at, 2))); break;
+    case ONNXD_BFLOAT16: json_f32(w, f32_of_bf16((uint16_t)load_unsigned(at, 2))); break;
     case ONNXD_INT8:
     case ONNXD_INT16:
     case ONNXD_INT32:

@@ -18,7 +18,7 @@
 /* Whether elements of this type can be read and written. */
 bool tensor_json_supports(onnxd_type type);
 
-/* Reads product(dims) elements into out. rank 0: one value, bare or in an array of one. Strings point
+/* Reads product(dims) elements into out. A single one may be bare or in an array. Strings point
  * into the text, or into `strings` where they held escapes; it may be NULL for other types. */
 bool tensor_json_read(struct json_reader *r, onnxd_type type, const int64_t *dims, uint32_t rank, void *out,
                       struct arena *strings);
@@ -29,11 +29,5 @@ void tensor_json_write_elements(struct json_writer *w, onnxd_type type, const vo
 /* Nested along the dimensions; rank 0: a bare value. */
 void tensor_json_write(struct json_writer *w, onnxd_type type, const int64_t *dims, uint32_t rank,
                        const void *data);
-
-/* Half-precision bits, rounded to nearest even; beyond the range: infinity. */
-uint16_t f16_from_f32(float value);
-float f16_to_f32(uint16_t bits);
-uint16_t bf16_from_f32(float value);
-float bf16_to_f32(uint16_t bits);
 
 #endif

@@ -114,7 +114,7 @@ static void faults_name_the_field_and_what_was_expected(void **state)
         {ONNXD_ERR_FORMAT, "{}", "features is missing"},
         {ONNXD_ERR_FORMAT, "{\"inputs\":{}}", "features is missing"},
         {ONNXD_ERR_FORMAT, "[1,2,3]", "expected an object, got an array"},
-        {ONNXD_ERR_FORMAT, "", "expected an object"},
+        {ONNXD_ERR_FORMAT, "", "expected a value, but the text ends"},
         {ONNXD_ERR_FORMAT, "{\"features\":[1,2,3]}x", "expected the end of the text, got 'x'"},
         {ONNXD_ERR_FORMAT, "{\"features\":[1,2,3", "but the text ends"},
         {ONNXD_ERR_LIMIT,
