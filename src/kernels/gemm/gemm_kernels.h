@@ -1,0 +1,66 @@
+/* kernels/gemm/gemm_kernels.h - matrix products of 32-bit floats.
+ *
+ * f32_gemm   C[m,n] = act(A[m,k] * B[k,n] + bias + C0) with B packed once.
+ * Any sizes, zero included (k = 0 gives act(bias + C0)). Nothing outside the named elements is read or
+ * written, whatever the strides. Strides count elements; a stride is at least the row's length.
+ *
+ * Packed B. Panels of `panel` columns (struct kernels tells how many), each [k][panel], zero padded, one
+ * after the other: reading B is one ascending stream. Matrices of at most `narrow` columns are kept
+ * transposed instead, [n][k rounded up to 16], for dot products. Which of the two is the business of
+ * pack and gemm alone; both must come from the same struct kernels. A buffer must be 64-byte aligned.
+ *
+ * Speed. From 8 rows on the product is bound by arithmetic; below, by reading B. Rows are shared out
+ * evenly among tiles (9 is 5 + 4), so no row count falls off a cliff.
+ *
+ * Ownership: everything is the caller's; nothing is allocated.
+ * Threads:   functions of their arguments alone. */
+#ifndef KERNELS_GEMM_KERNELS_H
+#define KERNELS_GEMM_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum f32_activation {
+    F32_ACT_NONE,
+    F32_ACT_RELU,
+    F32_ACT_SIGMOID,
+    F32_ACT_TANH,
+    F32_ACT_LEAKY_RELU, /* x < 0 ? alpha * x : x */
+    F32_ACT_COUNT
+};
+
+struct f32_gemm {
+    size_t m, n, k;
+    const float *a; /* [m, k], row stride lda */
+    size_t lda;
+    const float *b;    /* packed by f32_gemm_pack of the same struct kernels */
+    const float *bias; /* [n], or NULL for 0 */
+    const float *c0;   /* [m, n], row stride ldc0, added before the activation; NULL for 0; may be c */
+    size_t ldc0;
+    float *c; /* [m, n], row stride ldc; overlaps neither a nor b */
+    size_t ldc;
+    enum f32_activation act;
+    float alpha; /* of F32_ACT_LEAKY_RELU */
+};
+
+typedef void f32_gemm_fn(const struct f32_gemm *g);
+
+/* Floats that packing [k, n] takes. */
+typedef size_t f32_gemm_packed_size_fn(size_t n, size_t k);
+
+/* Packs B, row-major [k, n] with row stride ldb, or [n, k] where `transposed` is not 0. */
+typedef void f32_gemm_pack_fn(float *packed, const float *b, size_t ldb, int transposed, size_t n, size_t k);
+
+#define GEMM_KERNELS(X, arg)                              \
+    X(f32_gemm, f32_gemm_fn, arg)                         \
+    X(f32_gemm_packed_size, f32_gemm_packed_size_fn, arg) \
+    X(f32_gemm_pack, f32_gemm_pack_fn, arg)
+
+#define DECLARE(name, type, isa) type name##__##isa;
+GEMM_KERNELS(DECLARE, scalar)
+GEMM_KERNELS(DECLARE, avx2)
+GEMM_KERNELS(DECLARE, avx512)
+GEMM_KERNELS(DECLARE, neon)
+#undef DECLARE
+
+#endif
