@@ -75,11 +75,6 @@ static void activate_block(const struct f32_gemm *g, float *c, size_t rows, size
     }
 }
 
-SIMD_INLINE float lowest_of(const struct f32_gemm *g)
-{
-    return g->act == F32_ACT_RELU ? 0.0f : -__builtin_inff();
-}
-
 /* ---- panels ---- */
 
 struct k_block {
@@ -101,7 +96,7 @@ SIMD_INLINE void panel_range(const size_t R, const struct f32_gemm *g, size_t ro
         .c = g->c + row * g->ldc + col,
         .ldc = g->ldc,
         .cols = GEMM_PANEL,
-        .lowest = kb->is_last ? lowest_of(g) : -__builtin_inff(),
+        .lowest = tile_lowest(kb->is_last && g->act == F32_ACT_RELU),
     };
     if (!kb->is_first) { /* the sum so far */
         t.c0 = t.c;
@@ -111,7 +106,7 @@ SIMD_INLINE void panel_range(const size_t R, const struct f32_gemm *g, size_t ro
         t.ldc0 = g->ldc0;
     }
     for (; col + GEMM_PANEL <= col_end; col += GEMM_PANEL) {
-        tile_run(R, GEMM_VECS, TILE_SETS(R, GEMM_VECS), &t, 0);
+        tile_run(R, GEMM_VECS, TILE_FULL, &t);
         t.b += GEMM_PANEL * g->k;
         t.c += GEMM_PANEL;
         if (t.bias != NULL) t.bias += GEMM_PANEL;
@@ -120,11 +115,11 @@ SIMD_INLINE void panel_range(const size_t R, const struct f32_gemm *g, size_t ro
     if (col == col_end) return;
     t.cols = col_end - col;
     switch ((t.cols + VF_LANES - 1) / VF_LANES) {
-    case 1: tile_run(R, 1, TILE_SETS(R, 1), &t, 0); break;
-    case 2: tile_run(R, 2, TILE_SETS(R, 2), &t, 0); break;
+    case 1: tile_run(R, 1, TILE_C_TAIL, &t); break;
+    case 2: tile_run(R, 2, TILE_C_TAIL, &t); break;
 #if GEMM_VECS > 2
-    case 3: tile_run(R, 3, TILE_SETS(R, 3), &t, 0); break;
-    default: tile_run(R, 4, TILE_SETS(R, 4), &t, 0); break;
+    case 3: tile_run(R, 3, TILE_C_TAIL, &t); break;
+    default: tile_run(R, 4, TILE_C_TAIL, &t); break;
 #endif
     }
 }
@@ -224,7 +219,7 @@ SIMD_INLINE void dots(const size_t R, const size_t C, const size_t S, const stru
             acc[0][i / C][i % C] = vf_fma(vf_load_t(a + i / C * g->lda + p, tail),
                                           vf_load(b + i % C * ldb + p), acc[0][i / C][i % C]);
     }
-    float lowest = lowest_of(g);
+    float lowest = *tile_lowest(g->act == F32_ACT_RELU);
     SIMD_UNROLL
     for (size_t i = 0; i < R * C; i++) {
         size_t r = row + i / C, c = col + i % C;

@@ -6,8 +6,10 @@
 
 #include "kernels/simd/simd_base.h"
 
-#define SIMD_ISA avx2
-#define VF_LANES 8
+#define SIMD_ISA       avx2
+#define SIMD_REGISTER  "+x"
+#define TILE_REGISTERS 12
+#define VF_LANES       8
 
 typedef __m256 vf;
 typedef __m256i vi;

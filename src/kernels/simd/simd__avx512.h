@@ -6,8 +6,10 @@
 
 #include "kernels/simd/simd_base.h"
 
-#define SIMD_ISA avx512
-#define VF_LANES 16
+#define SIMD_ISA       avx512
+#define SIMD_REGISTER  "+v"
+#define TILE_REGISTERS 24
+#define VF_LANES       16
 
 typedef __m512 vf;
 typedef __m512i vi;

@@ -6,8 +6,10 @@
 
 #include "kernels/simd/simd_base.h"
 
-#define SIMD_ISA neon
-#define VF_LANES 4
+#define SIMD_ISA       neon
+#define SIMD_REGISTER  "+w"
+#define TILE_REGISTERS 24
+#define VF_LANES       4
 
 typedef float32x4_t vf;
 typedef int32x4_t vi;

@@ -24,6 +24,10 @@
 #define SIMD_UNROLL _Pragma("GCC unroll 32")
 #endif
 
+/* Keeps a loaded vector in its register: compilers else read it again from memory at each use, and loads
+ * are what is short. SIMD_REGISTER is the constraint of the instruction set. */
+#define SIMD_PIN(v) __asm__("" : SIMD_REGISTER(v))
+
 #define SIMD_JOIN_(name, isa) name##__##isa
 #define SIMD_JOIN(name, isa)  SIMD_JOIN_(name, isa)
 #define ISA(name)             SIMD_JOIN(name, SIMD_ISA) /* f32_gemm -> f32_gemm__avx512 */

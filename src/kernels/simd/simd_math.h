@@ -110,7 +110,7 @@ SIMD_INLINE vf vf_erf(vf x)
     p = vf_step(p, z, 0x1.ce2cf8p-4f);
     p = vf_step(p, z, -0x1.81273ep-2f);
     p = vf_step(p, z, 0x1.06eba8p-3f); /* 2 / sqrt(pi) - 1: the 1 is added without rounding */
-    vf q = vf_set1(-0x1.6b169cp-16f); /* log(erfc(t)) on [1, 4] */
+    vf q = vf_set1(-0x1.6b169cp-16f);  /* log(erfc(t)) on [1, 4] */
     q = vf_step(q, t, 0x1.ce3cccp-12f);
     q = vf_step(q, t, -0x1.1363dcp-8f);
     q = vf_step(q, t, 0x1.9ce880p-6f);
