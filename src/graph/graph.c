@@ -56,6 +56,26 @@ bool value_info_static_dims(const struct value_info *info, int64_t *ret_dims)
     return true;
 }
 
+const onnxd_tensor *value_info_constant(const struct value_info *info, struct arena *arena)
+{
+    if (info->contents == NULL || info->rank < 0 || info->rank > 1) return NULL;
+    if (info->type != ONNXD_INT64 && info->type != ONNXD_INT32) return NULL;
+    for (uint32_t i = 0; i < info->n_contents; i++)
+        if (!dim_is_constant(info->contents[i])) return NULL;
+    onnxd_tensor *tensor = arena_alloc_zeroed(arena, sizeof *tensor);
+    void *data = arena_alloc_array(arena, info->n_contents + 1, sizeof(int64_t));
+    if (tensor == NULL || data == NULL) return NULL;
+    *tensor = (onnxd_tensor){.type = info->type, .rank = (uint32_t)info->rank, .data = data};
+    tensor->dims[0] = info->n_contents;
+    for (uint32_t i = 0; i < info->n_contents; i++) {
+        if (info->type == ONNXD_INT64)
+            ((int64_t *)data)[i] = info->contents[i].n;
+        else
+            ((int32_t *)data)[i] = (int32_t)info->contents[i].n;
+    }
+    return tensor;
+}
+
 struct dim value_info_n_elements(const struct value_info *info)
 {
     if (info->rank < 0) return dim_unknown();

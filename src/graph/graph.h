@@ -83,6 +83,9 @@ struct value_info value_info_of_tensor(const onnxd_tensor *tensor, bool constant
 /* All dimensions known and constant: copies them and returns true. */
 bool value_info_static_dims(const struct value_info *info, int64_t *ret_dims);
 
+/* The constant tensor that integer contents make when all of them are constant; NULL otherwise. */
+const onnxd_tensor *value_info_constant(const struct value_info *info, struct arena *arena);
+
 /* Elements as a dim (a product of dims); unknown when rank or a factor is. */
 struct dim value_info_n_elements(const struct value_info *info);
 

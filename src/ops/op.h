@@ -4,10 +4,10 @@
  * engine calls
  *   check    once at load: attributes present and of the right kind and range, which optional inputs
  *            exist. Everything wrong with the node itself is said here, naming node and attribute.
- *            (Counts of inputs and outputs and their element types are checked by the engine beforehand
- *            from the op_def.)
+ *            (Counts of inputs and outputs are checked by the engine beforehand from the op_def.)
  *   shapes   whenever input shapes become known, symbolically or exactly: fills the outputs' value_info.
- *            Every violation of the operator's shape rules is said here. May leave dimensions unknown.
+ *            Every violation of the operator's type and shape rules is said here (a type may still be
+ *            ONNXD_UNDEFINED: unknown). May leave dimensions unknown.
  *   pack     optional, once per model, after optimisation: turns constant inputs into node->packed.
  *   prepare  optional, once per program, all shapes exact: chooses the function to run, reserves
  *            workspace, precomputes strides and index tables into plan->state.

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "tensor/dtype.h"
 #include "tensor/shape.h"
 
 /* ---- views: no step runs in a planned program; elsewhere the bytes are copied --------------------- */
@@ -19,6 +20,10 @@ static onnxd_status prepare_view(struct op_plan *plan, onnxd_error *err)
 static onnxd_status run_copy(struct op_run *run, onnxd_error *err)
 {
     (void)err;
+    if (type_is_container(run->in[0]->type)) { /* shares the items, which live as long as the run */
+        *run->out[0] = *run->in[0];
+        return ONNXD_OK;
+    }
     size_t n_bytes = onnxd_tensor_n_bytes(run->in[0]);
     if (n_bytes > 0 && run->out[0]->data != run->in[0]->data)
         memcpy(run->out[0]->data, run->in[0]->data, n_bytes);

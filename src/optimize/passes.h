@@ -1,0 +1,44 @@
+/* optimize/passes.h - the graph passes, in the order in which optimize_graph runs them.
+ *
+ * Each pass is one file. A pass takes a graph whose uses are counted (graph_count_uses) and whose nodes
+ * are in order, and leaves it so. Passes return ONNXD_OK, or ONNXD_ERR_LIMIT when the model's memory
+ * limit is reached; the first two also report what is wrong with the model.
+ *
+ * Threads: one at a time per model. */
+#ifndef OPTIMIZE_PASSES_H
+#define OPTIMIZE_PASSES_H
+
+#include "graph/graph.h"
+#include "ops/op_evaluate.h"
+
+struct pass {
+    struct graph *graph;   /* the one being worked on */
+    struct graph *symbols; /* the main graph, which numbers the symbols */
+    struct evaluator *evaluator;
+    uint32_t n_changes; /* set by the pass */
+    onnxd_error *err;
+};
+
+/* Looks every operator up, bodies included, and lets it check its node. Missing ones are all named in one
+ * ONNXD_ERR_UNSUPPORTED. */
+ONNXD_MUST_USE onnxd_status pass_bind_operators(struct pass *pass);
+
+/* Follows types and symbolic shapes through the graph and replaces what does not depend on the inputs by
+ * constants. Bodies are visited with unknown inputs. */
+ONNXD_MUST_USE onnxd_status pass_infer(struct pass *pass);
+
+/* Puts the branch of an If whose condition is constant in its place. */
+ONNXD_MUST_USE onnxd_status pass_inline_if(struct pass *pass);
+
+/* Node is `op_type` of ai.onnx. */
+bool node_is(const struct node *node, const char *op_type);
+
+/* The node that computes the value, or NULL. */
+static inline struct node *producer_of(const struct graph *graph, uint32_t value)
+{
+    if (value == GRAPH_NONE) return NULL;
+    uint32_t p = graph->values[value].producer;
+    return p == GRAPH_NONE ? NULL : graph->nodes[p];
+}
+
+#endif
