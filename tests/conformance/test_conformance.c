@@ -1,0 +1,292 @@
+/* Runs the official ONNX tests of Debian's libonnx-testdata, each in a process of its own.
+ *
+ * usage: test_conformance [--verbose] [--failed] [--write-docs] [TEST...]
+ *   TEST           a test such as node/test_abs, or the start of names such as node/test_if; all by default
+ *   --verbose      one line for each test with its first difference or error, and results per operator
+ *   --failed       prints the names of the tests that fail, nothing else
+ *   --write-docs   writes docs/operators.md
+ *
+ * Without options it is the gate: every test must pass but those of tests/conformance/excluded.txt (NAME
+ * and the reason). While operators are missing, tests/conformance/not_yet.txt names tests that need not
+ * pass; one that does is an error, so that the list can only shrink. The lists in the shared material, where
+ * present, must not name an excluded test. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "support/conformance.h"
+#include "support/isolate.h"
+#include "support/operators_doc.h"
+
+enum { MAX_TESTS = 4096, MAX_NAME = 128, MAX_LIST_BYTES = 1 << 20, DOC_BYTES = 1 << 20 };
+
+static const char *const groups[] = {"node", "simple", "pytorch-operator", "pytorch-converted"};
+enum { N_GROUPS = sizeof groups / sizeof groups[0] };
+
+enum expectation { MUST_PASS, NOT_YET, EXCLUDED };
+
+struct conformance_test {
+    char name[MAX_NAME];
+    enum expectation expected;
+    bool passed;
+};
+
+struct suite {
+    struct conformance_test tests[MAX_TESTS];
+    uint32_t n;
+    bool gate, verbose, only_failed;
+};
+
+/* ---- lists --------------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct conformance_test *)a)->name, ((const struct conformance_test *)b)->name);
+}
+
+static bool wanted(const char *name, char **only, int n_only)
+{
+    for (int i = 0; i < n_only; i++)
+        if (strncmp(name, only[i], strlen(only[i])) == 0) return true;
+    return n_only == 0;
+}
+
+static void list_tests(struct suite *suite, char **only, int n_only)
+{
+    for (int g = 0; g < N_GROUPS; g++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s", CONFORMANCE_DATA, groups[g]);
+        DIR *folder = opendir(path);
+        if (folder == NULL) continue;
+        uint32_t first = suite->n;
+        for (struct dirent *entry; (entry = readdir(folder)) != NULL && suite->n < MAX_TESTS;) {
+            struct conformance_test *test = &suite->tests[suite->n];
+            if (entry->d_name[0] == '.') continue;
+            int n = snprintf(test->name, sizeof test->name, "%s/%s", groups[g], entry->d_name);
+            if (n < MAX_NAME && wanted(test->name, only, n_only)) suite->n++;
+        }
+        closedir(folder);
+        qsort(suite->tests + first, suite->n - first, sizeof suite->tests[0], by_name);
+    }
+}
+
+static struct conformance_test *find_test(struct suite *suite, const char *name)
+{
+    for (uint32_t i = 0; i < suite->n; i++)
+        if (strcmp(suite->tests[i].name, name) == 0) return &suite->tests[i];
+    return NULL;
+}
+
+typedef bool (*line_fn)(struct suite *suite, const char *name);
+
+/* Calls fn with the first word of every line; comments begin with '#'. True when all calls were. */
+static bool each_line(struct suite *suite, const char *file, line_fn fn)
+{
+    char path[1024], *text = NULL, *rest = NULL;
+    size_t n;
+    onnxd_error err;
+    bool all = true;
+    snprintf(path, sizeof path, "%s/%s", SOURCE_DIR, file);
+    if (access(path, R_OK) != 0 || file_read(path, MAX_LIST_BYTES, &text, &n, &err) != ONNXD_OK) return true;
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        line[strcspn(line, " \t")] = 0;
+        if (line[0] != 0 && line[0] != '#') all = fn(suite, line) && all;
+    }
+    free(text);
+    return all;
+}
+
+static bool mark(struct suite *suite, const char *name, enum expectation expected)
+{
+    struct conformance_test *test = find_test(suite, name);
+    if (test != NULL) test->expected = expected;
+    return test != NULL;
+}
+
+static bool mark_excluded(struct suite *suite, const char *name)
+{
+    if (mark(suite, name, EXCLUDED)) return true;
+    printf("excluded.txt names %s, which does not exist\n", name);
+    return false;
+}
+
+static bool mark_not_yet(struct suite *suite, const char *name)
+{
+    if (mark(suite, name, NOT_YET)) return true;
+    printf("not_yet.txt names %s, which does not exist\n", name);
+    return false;
+}
+
+static bool check_listed(struct suite *suite, const char *name)
+{
+    const struct conformance_test *test = find_test(suite, name);
+    if (test != NULL && test->expected != EXCLUDED) return true;
+    printf("%s must pass, but is %s\n", name, test == NULL ? "absent" : "excluded");
+    return false;
+}
+
+/* ---- results ------------------------------------------------------------------------------------- */
+
+static bool run(void *context, uint32_t task, char *text)
+{
+    const struct suite *suite = context;
+    return conformance_run(suite->tests[task].name, text, ISOLATE_TEXT_BYTES);
+}
+
+/* In the words of cmocka, which tools/run_tests counts: a failure is named twice. */
+static void report_gate(const struct conformance_test *test, const char *text)
+{
+    if (test->expected == EXCLUDED || (test->expected == NOT_YET && !test->passed)) return;
+    if (test->expected == MUST_PASS && test->passed) {
+        printf("[       OK ] %s\n", test->name);
+        return;
+    }
+    printf("%s: %s\n", test->name,
+           test->passed ? "passes now: remove its line from tests/conformance/not_yet.txt" : text);
+    printf("[  FAILED  ] %s\n[  FAILED  ] %s\n", test->name, test->name);
+}
+
+static void done(void *context, uint32_t task, bool passed, const char *text)
+{
+    struct suite *suite = context;
+    struct conformance_test *test = &suite->tests[task];
+    test->passed = passed;
+    if (suite->gate)
+        report_gate(test, text);
+    else if (suite->only_failed)
+        printf("%s%s", passed ? "" : test->name, passed ? "" : "\n");
+    else if (suite->verbose || !passed)
+        printf("%s %s%s%s\n", passed ? "pass" : "FAIL", test->name, passed ? "" : ": ", passed ? "" : text);
+}
+
+static void write_groups(const struct suite *suite, struct buf *text)
+{
+    uint32_t total = 0, total_passed = 0;
+    for (int g = 0; g < N_GROUPS; g++) {
+        uint32_t n = 0, n_passed = 0;
+        size_t length = strlen(groups[g]);
+        for (uint32_t i = 0; i < suite->n; i++) {
+            if (strncmp(suite->tests[i].name, groups[g], length) != 0 || suite->tests[i].name[length] != '/')
+                continue;
+            n++;
+            n_passed += suite->tests[i].passed;
+        }
+        buf_printf(text, "| %s | %u | %u |\n", groups[g], n, n_passed);
+        total += n;
+        total_passed += n_passed;
+    }
+    buf_printf(text, "| all | %u | %u |\n", total, total_passed);
+}
+
+static void write_excluded(struct buf *text)
+{
+    char *lines = NULL, *rest = NULL;
+    size_t n;
+    onnxd_error err;
+    if (file_read(SOURCE_DIR "/tests/conformance/excluded.txt", MAX_LIST_BYTES, &lines, &n, &err) != ONNXD_OK)
+        return;
+    for (char *line = strtok_r(lines, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        if (line[0] == '#') continue;
+        size_t word = strcspn(line, " \t"), gap = strspn(line + word, " \t");
+        buf_printf(text, "- `%.*s`: %s\n", (int)word, line, line + word + gap);
+    }
+    free(lines);
+}
+
+static void tally_suite(const struct suite *suite, struct operators_tally *tally)
+{
+    operators_tally_init(tally);
+    for (uint32_t i = 0; i < suite->n; i++) {
+        Onnx__ModelProto *model = conformance_read_model(suite->tests[i].name);
+        if (model == NULL) continue;
+        operators_tally_add(tally, model, suite->tests[i].passed);
+        onnx__model_proto__free_unpacked(model, NULL);
+    }
+}
+
+static void print_operators(const struct operators_tally *tally)
+{
+    for (uint32_t i = 0; i < tally->n; i++)
+        if (tally->operators[i].n_tests > 0)
+            printf("%5u of %5u %s\n", tally->operators[i].n_passed, tally->operators[i].n_tests,
+                   tally->operators[i].name);
+}
+
+static bool write_docs(const struct suite *suite, const struct operators_tally *tally)
+{
+    struct buf group_lines, excluded, text;
+    onnxd_error err;
+    buf_init(&group_lines, DOC_BYTES);
+    buf_init(&excluded, DOC_BYTES);
+    buf_init(&text, DOC_BYTES);
+    write_groups(suite, &group_lines);
+    write_excluded(&excluded);
+    buf_append_char(&group_lines, 0);
+    buf_append_char(&excluded, 0);
+    operators_doc_write(tally, group_lines.data, excluded.data, &text);
+    bool written = !text.failed && file_replace(SOURCE_DIR "/docs/operators.md", text.data, text.n, &err) == ONNXD_OK;
+    if (!written) printf("cannot write docs/operators.md\n");
+    buf_done(&group_lines);
+    buf_done(&excluded);
+    buf_done(&text);
+    return written;
+}
+
+/* ---- */
+
+static struct suite suite;
+static struct operators_tally tally;
+
+static int gate(void)
+{
+    bool lists = each_line(&suite, "tests/conformance/excluded.txt", mark_excluded) &&
+                 each_line(&suite, "tests/conformance/not_yet.txt", mark_not_yet) &&
+                 each_line(&suite, "../shared/conformance/mustpass.txt", check_listed) &&
+                 each_line(&suite, "../shared/conformance/reachable.txt", check_listed);
+    printf(lists ? "[       OK ] lists\n" : "[  FAILED  ] lists\n[  FAILED  ] lists\n");
+    return lists ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    bool docs = false;
+    int n_only = 0, status = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--verbose") == 0)
+            suite.verbose = true;
+        else if (strcmp(argv[i], "--failed") == 0)
+            suite.only_failed = true;
+        else if (strcmp(argv[i], "--write-docs") == 0)
+            docs = true;
+        else
+            argv[1 + n_only++] = argv[i];
+    }
+    suite.gate = !suite.verbose && !suite.only_failed && !docs && n_only == 0;
+    list_tests(&suite, argv + 1, n_only);
+    if (suite.n == 0) {
+        printf(suite.gate && getenv("CI") == NULL ? "[  SKIPPED ] conformance\n[  SKIPPED ] conformance\n"
+                                                  : "no such test in %s\n",
+               CONFORMANCE_DATA);
+        return suite.gate && getenv("CI") == NULL ? 0 : 2;
+    }
+    if (suite.gate) status = gate();
+    struct isolate_limits limits = {2, isolate_sanitized() ? 120 : 30, (size_t)4 << 30};
+    isolate_run(limits, run, done, &suite, suite.n);
+    uint32_t n_passed = 0;
+    for (uint32_t i = 0; i < suite.n; i++) {
+        const struct conformance_test *test = &suite.tests[i];
+        n_passed += test->passed;
+        if (suite.gate ? test->expected != EXCLUDED && test->passed != (test->expected == MUST_PASS)
+                       : !test->passed)
+            status = 1;
+    }
+    if (suite.only_failed) return 0;
+    if (suite.verbose || docs) tally_suite(&suite, &tally);
+    if (suite.verbose) print_operators(&tally);
+    printf("%u of %u tests passed\n", n_passed, suite.n);
+    if (docs) return n_only == 0 && write_docs(&suite, &tally) ? 0 : 1;
+    return status;
+}

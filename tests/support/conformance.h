@@ -1,0 +1,27 @@
+/* support/conformance.h - runs one folder of the official ONNX tests on the native engine.
+ *
+ * A folder holds model.onnx and test_data_set_*, each with input_N.pb and output_N.pb, which belong to
+ * the N-th input and output of the graph. The model is run as it stands; as exported, without the
+ * optimiser; and with every declared dimension of its inputs made variable, since real models leave them
+ * open. All three must give the expected outputs.
+ *
+ * Threads: one at a time. */
+#ifndef SUPPORT_CONFORMANCE_H
+#define SUPPORT_CONFORMANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <onnx/onnx.pb-c.h>
+
+/* The folder of Debian's libonnx-testdata. */
+#define CONFORMANCE_DATA "/usr/share/libonnx-testdata/data"
+
+/* folder: "node/test_abs" below CONFORMANCE_DATA. True when it passes; otherwise text tells the first
+ * difference or the error. */
+bool conformance_run(const char *folder, char *text, size_t text_size);
+
+/* Reads the folder's model, or NULL. Freed with onnx__model_proto__free_unpacked. */
+Onnx__ModelProto *conformance_read_model(const char *folder);
+
+#endif
