@@ -130,8 +130,7 @@ void isolate_run(struct isolate_limits limits, isolate_fn run, isolate_done_fn d
     for (;;) {
         uint32_t n_running = 0;
         for (uint32_t i = 0; i < n_children; i++) {
-            if (children[i].pid == 0 && next < n_tasks)
-                start(&children[i], limits, run, context, next++);
+            if (children[i].pid == 0 && next < n_tasks) start(&children[i], limits, run, context, next++);
             n_running += children[i].pid != 0;
         }
         if (n_running == 0) return;

@@ -16,8 +16,7 @@ static onnxd_status copy_field(void *to, size_t size, const void *field, size_t 
 {
     if (n_field != n)
         return error_set(err, ONNXD_ERR_FORMAT, "tensor has %zu values, its shape says %zu", n_field, n);
-    for (size_t i = 0; i < n; i++)
-        memcpy((char *)to + i * size, (const char *)field + i * field_size, size);
+    for (size_t i = 0; i < n; i++) memcpy((char *)to + i * size, (const char *)field + i * field_size, size);
     return ONNXD_OK;
 }
 
@@ -39,7 +38,8 @@ static onnxd_status copy_elements(const Onnx__TensorProto *proto, onnxd_type typ
                                   onnxd_error *err)
 {
     size_t size = type_size(type);
-    if (proto->has_raw_data) return copy_field(to, 1, proto->raw_data.data, 1, proto->raw_data.len, n * size, err);
+    if (proto->has_raw_data)
+        return copy_field(to, 1, proto->raw_data.data, 1, proto->raw_data.len, n * size, err);
     switch (type) {
     case ONNXD_FLOAT32: return copy_field(to, 4, proto->float_data, 4, proto->n_float_data, n, err);
     case ONNXD_COMPLEX64: return copy_field(to, 4, proto->float_data, 4, proto->n_float_data, 2 * n, err);
@@ -140,7 +140,8 @@ static onnxd_status read_sequence(struct arena *arena, struct wire wire, const O
     uint32_t number;
     struct wire body, again = wire;
     size_t n = 0;
-    while (read_field(&again, &number, &body)) n += number == SEQUENCE_TENSORS || number == SEQUENCE_SEQUENCES;
+    while (read_field(&again, &number, &body))
+        n += number == SEQUENCE_TENSORS || number == SEQUENCE_SEQUENCES;
     onnxd_sequence *sequence = arena_alloc_zeroed(arena, sizeof *sequence);
     onnxd_tensor *items = arena_alloc_array(arena, n, sizeof *items);
     if (sequence == NULL || items == NULL) return error_set(err, ONNXD_ERR_NOMEM, "no memory");

@@ -141,8 +141,7 @@ void operators_doc_write(const struct operators_tally *tally, const char *groups
                     "| operator | versions | types tested | tests passed |\n|---|---|---|---|\n");
     for (uint32_t i = 0; i < sorted.n; i++) {
         const struct operator_tally *op = &sorted.operators[i];
-        buf_printf(ret_text, "| %s%s%s | ", op->domain, op->domain[0] != 0 ? "." : "",
-                   op->name);
+        buf_printf(ret_text, "| %s%s%s | ", op->domain, op->domain[0] != 0 ? "." : "", op->name);
         write_versions(op, ret_text);
         buf_append_text(ret_text, " | ");
         write_types(op->types, ret_text);

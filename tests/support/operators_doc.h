@@ -30,7 +30,8 @@ void operators_tally_init(struct operators_tally *tally);
 /* Counts a test's result for each operator of its model, bodies included. */
 void operators_tally_add(struct operators_tally *tally, const Onnx__ModelProto *model, bool passed);
 
-/* The document. groups: lines for the table of groups. excluded: lines "NAME reason" of tests not expected. */
+/* The document. groups: lines for the table of groups. excluded: lines "NAME reason" of tests not expected.
+ */
 void operators_doc_write(const struct operators_tally *tally, const char *groups, const char *excluded,
                          struct buf *ret_text);
 
