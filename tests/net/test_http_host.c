@@ -1,0 +1,665 @@
+#include "support/wire.h"
+
+#include <stdlib.h>
+
+#include "net/timer_wheel.h"
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+
+/* ---- what every client does ------------------------------------------------------------------------- */
+
+static void a_request_is_answered_with_its_body(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig);
+    wire_send(&rig, wire,
+              "POST /echo?model=a%20b&x=1 HTTP/1.1\r\nHost: a\r\ncontent-type:  application/json \r\n"
+              "X-Other: \r\nTraceparent: 00-ab\r\nContent-Length: 5\r\n\r\nhello");
+    assert_response(wire, 0, 200, "hello");
+    assert_string_equal(rig.last_path, "/echo");
+    assert_string_equal(rig.last_query, "model=a%20b&x=1");
+    assert_string_equal(rig.last_header[HTTP_HEADER_CONTENT_TYPE], "application/json");
+    assert_string_equal(rig.last_header[HTTP_HEADER_TRACEPARENT], "00-ab");
+    assert_int_equal(rig.last.method, HTTP_METHOD_POST);
+    assert_true(rig.last.has_length);
+    assert_int_equal(wire->n_sends, 1);
+    assert_non_null(wire->conn);
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+static void every_split_of_a_request_gives_the_same(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: text/x\r\nContent-Length: 7\r\n\r\n"
+        "1234567GET /none HTTP/1.1\r\nHost: b\r\n\r\n";
+    size_t n = sizeof text - 1;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    for (size_t cut = 1; cut < n; cut++) {
+        struct wire *wire = wire_open(&rig);
+        rig.last_body[0] = 0;
+        wire_send_bytes(&rig, wire, text, cut);
+        wire_send_bytes(&rig, wire, text + cut, n - cut);
+        if (wire_n_responses(wire) != 2) fail_msg("cut at %zu: %u responses", cut, wire_n_responses(wire));
+        assert_response(wire, 0, 200, "1234567");
+        assert_response(wire, 1, 204, "");
+        wire_free(&rig, wire);
+    }
+    struct wire *wire = wire_open(&rig); /* and byte by byte */
+    for (size_t i = 0; i < n; i++) wire_send_bytes(&rig, wire, text + i, 1);
+    assert_response(wire, 0, 200, "1234567");
+    assert_response(wire, 1, 204, "");
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+static void every_split_of_a_chunked_body_gives_the_same(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "4\r\nWiki\r\n6;x=y\r\npedia \r\nE\r\nin \r\n\r\nchunks.\r\n0\r\nTrail: er\r\n\r\n"
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok";
+    size_t n = sizeof text - 1;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    for (size_t cut = 0; cut < n; cut++) {
+        struct wire *wire = wire_open(&rig);
+        if (cut > 0) wire_send_bytes(&rig, wire, text, cut);
+        wire_send_bytes(&rig, wire, text + cut, n - cut);
+        assert_response(wire, 0, 200, "Wikipedia in \r\n\r\nchunks.");
+        assert_response(wire, 1, 200, "ok");
+        wire_free(&rig, wire);
+    }
+    struct wire *wire = wire_open(&rig);
+    for (size_t i = 0; i < n; i++) wire_send_bytes(&rig, wire, text + i, 1);
+    assert_response(wire, 0, 200, "Wikipedia in \r\n\r\nchunks.");
+    assert_response(wire, 1, 200, "ok");
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+static void pipelined_answers_leave_together_and_in_order(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig);
+    wire_send(&rig, wire,
+              GET("/group") GET("/reverse") GET("/group") GET("/reverse") GET("/echo") GET("/reverse"));
+    assert_int_equal(wire_n_responses(wire), 6);
+    assert_response(wire, 0, 200, "0");
+    assert_response(wire, 1, 200, "1");
+    assert_response(wire, 2, 200, "2");
+    assert_response(wire, 3, 200, "3");
+    assert_response(wire, 5, 200, "4");
+    assert_int_equal(wire->n_sends, 1);
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+static void an_early_answer_waits_for_those_before_it(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig);
+    wire_send(&rig, wire, GET("/keep") GET("/group") GET("/keep") GET("/none"));
+    assert_int_equal(wire->got.n, 0);
+    wire_send(&rig, wire, GET("/echo"));
+    assert_int_equal(wire->got.n, 0);
+    struct http_response response = {.status = 200, .body = "second", .n_body = 6};
+    assert_true(http_host_answer(rig.host, rig.kept[1], &response));
+    rig_wake(&rig);
+    assert_int_equal(wire->got.n, 0);
+    response.body = "first!";
+    assert_true(http_host_answer(rig.host, rig.kept[0], &response));
+    assert_false(http_host_answer(rig.host, rig.kept[0], &response));
+    rig_wake(&rig);
+    assert_int_equal(wire_n_responses(wire), 5);
+    assert_response(wire, 0, 200, "first!");
+    assert_response(wire, 1, 200, "0");
+    assert_response(wire, 2, 200, "second");
+    assert_response(wire, 3, 204, "");
+    assert_response(wire, 4, 200, "");
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+static void a_ticket_outlives_its_connection_harmlessly(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig);
+    wire_send(&rig, wire, GET("/keep"));
+    assert_true(http_host_is_waiting(rig.host, rig.kept[0]));
+    wire_free(&rig, wire);
+    struct wire *other = wire_open(&rig); /* takes the same memory and the same slot */
+    wire_send(&rig, other, GET("/keep"));
+    struct http_response response = {.status = 200, .body = "x", .n_body = 1};
+    assert_false(http_host_is_waiting(rig.host, rig.kept[0]));
+    assert_false(http_host_answer(rig.host, rig.kept[0], &response));
+    rig_wake(&rig);
+    assert_int_equal(other->got.n, 0);
+    assert_true(http_host_answer(rig.host, rig.kept[1], &response));
+    rig_wake(&rig);
+    assert_response(other, 0, 200, "x");
+    wire_free(&rig, other);
+    rig_done(&rig);
+}
+
+static void head_gets_the_length_and_no_body(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig);
+    wire_send(&rig, wire, "HEAD /group HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire->got.data[wire->got.n] = 0;
+    assert_non_null(strstr(wire->got.data, "Content-Length: 1\r\n"));
+    assert_string_equal(wire->got.data + wire->got.n - 4, "\r\n\r\n");
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+static void http_1_0_closes_unless_asked_to_stay(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig);
+    wire_send(&rig, wire, "GET /group HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_int_equal(wire_n_responses(wire), 1);
+    assert_false(wire->shut);
+    wire_send(&rig, wire, "GET /group HTTP/1.0\r\n\r\n");
+    assert_int_equal(wire_n_responses(wire), 2);
+    assert_true(wire->shut);
+    assert_non_null(memmem(wire->got.data, wire->got.n, "Connection: keep-alive", 22));
+    assert_non_null(memmem(wire->got.data, wire->got.n, "Connection: close", 17));
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+static void closing_waits_for_the_peer_and_then_a_time(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *a = wire_open(&rig), *b = wire_open(&rig);
+    wire_send(&rig, a, "GET /group HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET("/group"));
+    wire_send(&rig, b, GET("/close") GET("/group"));
+    assert_int_equal(wire_n_responses(a), 1); /* what follows a closing request is not served */
+    assert_int_equal(wire_n_responses(b), 1);
+    assert_true(a->shut && b->shut);
+    assert_non_null(a->conn);
+    http_host_ended(rig.host, a->conn, 0);
+    rig_wake(&rig);
+    assert_null(a->conn);
+    wire_send(&rig, b, "more that nobody reads");
+    assert_non_null(b->conn);
+    rig.now_ns += rig.limits.linger_timeout_ns + 2 * TIMER_WHEEL_TICK_NS;
+    rig_wake(&rig);
+    assert_null(b->conn);
+    wire_free(&rig, a);
+    wire_free(&rig, b);
+    rig_done(&rig);
+}
+
+static void a_peer_that_half_closes_gets_its_answers(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig);
+    wire_send(&rig, wire, GET("/keep") "GET /unfinished");
+    http_host_ended(rig.host, wire->conn, 0);
+    rig_wake(&rig);
+    assert_non_null(wire->conn);
+    struct http_response response = {.status = 200, .body = "late", .n_body = 4};
+    assert_true(http_host_answer(rig.host, rig.kept[0], &response));
+    rig_wake(&rig);
+    assert_response(wire, 0, 200, "late");
+    assert_null(wire->conn);
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+static void expect_continue_is_told_in_its_turn(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig);
+    wire_send(
+        &rig, wire,
+        GET("/keep") "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 3\r\n\r\n");
+    assert_int_equal(wire->got.n, 0);
+    struct http_response response = {.status = 200, .body = "x", .n_body = 1};
+    assert_true(http_host_answer(rig.host, rig.kept[0], &response));
+    rig_wake(&rig);
+    assert_response(wire, 0, 200, "x");
+    assert_response(wire, 1, 100, "");
+    wire_send(&rig, wire, "a");
+    wire_send(&rig, wire, "bc");
+    assert_int_equal(wire_n_responses(wire), 3);
+    assert_response(wire, 2, 200, "abc");
+    wire_send(&rig, wire, /* a body that came along needs no word */
+              "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\ndef");
+    assert_int_equal(wire_n_responses(wire), 4);
+    assert_response(wire, 3, 200, "def");
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+/* ---- limits ----------------------------------------------------------------------------------------- */
+
+static void refused(const struct http_limits *limits, const char *text, int status, const char *message)
+{
+    struct rig rig;
+    rig_init(&rig, limits);
+    for (int pass = 0; pass < 2; pass++) { /* whole, then byte by byte */
+        struct wire *wire = wire_open(&rig);
+        if (pass == 0)
+            wire_send(&rig, wire, text);
+        else
+            for (const char *p = text; *p != 0 && !wire->shut; p++) wire_send_bytes(&rig, wire, p, 1);
+        assert_response(wire, 0, status, message);
+        assert_int_equal(wire_n_responses(wire), 1);
+        assert_true(wire->shut);
+        assert_non_null(memmem(wire->got.data, wire->got.n, "Connection: close\r\n", 19));
+        wire_free(&rig, wire);
+    }
+    assert_int_equal(rig.n_requests, 0);
+    rig_done(&rig);
+}
+
+static char *long_text(const char *start, size_t n, const char *end)
+{
+    char *text = malloc(strlen(start) + n + strlen(end) + 1);
+    assert_non_null(text);
+    strcpy(text, start);
+    memset(text + strlen(start), 'a', n);
+    strcpy(text + strlen(start) + n, end);
+    return text;
+}
+
+static void large_heads_are_refused(void **state)
+{
+    (void)state;
+    char *header = long_text("GET / HTTP/1.1\r\nHost: a\r\nX-Big: ", 20000, "\r\n\r\n");
+    refused(NULL, header, 431, "max-head-bytes = 16384");
+    char *name = long_text("GET / HTTP/1.1\r\nHost: a\r\n", 20000, ": x\r\n\r\n");
+    refused(NULL, name, 431, "max-head-bytes = 16384");
+    char *url = long_text("GET /", 20000, " HTTP/1.1\r\nHost: a\r\n\r\n");
+    refused(NULL, url, 414, "max-head-bytes = 16384");
+    free(header);
+    free(name);
+    free(url);
+    struct http_limits limits = http_limits_default();
+    limits.max_headers = 3;
+    refused(&limits, "GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n", 431, "max-headers = 3");
+}
+
+static void large_bodies_are_refused(void **state)
+{
+    (void)state;
+    struct http_limits limits = http_limits_default();
+    limits.max_body_bytes = 10;
+    refused(&limits, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n", 413, "max-body-bytes = 10");
+    refused(&limits,
+            "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 99999999999999\r\n\r\n",
+            413, "max-body-bytes = 10");
+    refused(&limits,
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n123456\r\n5\r\n12345\r\n",
+            413, "max-body-bytes = 10");
+    char *framing = long_text("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;", 70000,
+                              "");
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig);
+    wire_send(&rig, wire, framing);
+    assert_response(wire, 0, 400, "framing");
+    wire_free(&rig, wire);
+    free(framing);
+    rig_done(&rig);
+}
+
+static void malformed_requests_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int status;
+        const char *message;
+    } cases[] = {
+        {"\x16\x03\x01\x02\x05\x01\x01\xfc\x03\x03", 501, "error"}, /* TLS on a plain port */
+        {"GARBAGE / HTTP/1.1\r\nHost: a\r\n\r\n", 501, "method"},
+        {"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, "error"},
+        {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "HTTP/1.1"},
+        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "error"},
+        {"GET / HTTP/1.1\r\n\r\n", 400, "Host"},
+        {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "Host header is given twice"},
+        {"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: x\r\nauthorization: y\r\n\r\n", 400, "twice"},
+        {"GET / HTTP/1.1\r\nHost: a\r\nBad Header: 1\r\n\r\n", 400, "error"},
+        {"GET / HTTP/1.1\r\nHost: a\r\nX: b\x01\r\n\r\n", 400, "error"},
+        {"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n folded\r\n\r\n", 400, "error"},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400, "error"},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1x\r\n\r\n", 400, "error"},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n", 400, "error"},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "error"},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
+         "error"},
+        {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "only chunked"},
+        {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 400, "error"},
+        {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "error"},
+        {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400,
+         "error"},
+        {"POST / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\nContent-Length: 1\r\n\r\n", 417, "100-continue"},
+        {"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 501, "CONNECT"},
+        {"GET / HTTP/1.1\nHost: a\n\n", 400, "error"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        print_message("case %zu\n", i);
+        refused(NULL, cases[i].text, cases[i].status, cases[i].message);
+    }
+}
+
+static void an_offer_to_upgrade_is_not_taken(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig);
+    wire_send(&rig, wire,
+              "GET /group HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" GET("/group"));
+    assert_int_equal(wire_n_responses(wire), 2);
+    assert_response(wire, 0, 200, "0");
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+static void a_slow_sender_is_told_and_closed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *head = wire_open(&rig), *body = wire_open(&rig), *idle = wire_open(&rig);
+    wire_send(&rig, head, "GET / HTTP/1.1\r\n");
+    wire_send(&rig, body, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
+    for (int i = 0; i < 4; i++) { /* trickling does not put the end off */
+        rig.now_ns += NS_PER_S;
+        wire_send(&rig, head, "X: 1\r\n");
+        wire_send(&rig, body, "x");
+        assert_false(head->shut || body->shut);
+    }
+    rig.now_ns += NS_PER_S + 2 * TIMER_WHEEL_TICK_NS;
+    rig_wake(&rig);
+    assert_response(head, 0, 408, "request-timeout-ms = 5000");
+    assert_response(body, 0, 408, "request-timeout-ms = 5000");
+    assert_true(head->shut && body->shut);
+    assert_int_equal(idle->got.n, 0);
+    assert_non_null(idle->conn);
+    rig.now_ns += 56 * (uint64_t)NS_PER_S;
+    rig_wake(&rig);
+    assert_null(idle->conn); /* idle-timeout closes without a word */
+    assert_int_equal(idle->got.n, 0);
+    assert_int_equal(http_host_n_open(rig.host), 0);
+    wire_free(&rig, head);
+    wire_free(&rig, body);
+    wire_free(&rig, idle);
+    rig_done(&rig);
+}
+
+static void requests_keep_a_connection_from_idling(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig);
+    for (int i = 0; i < 5; i++) {
+        rig.now_ns += 59 * (uint64_t)NS_PER_S;
+        wire_send(&rig, wire, GET("/group"));
+    }
+    assert_int_equal(wire_n_responses(wire), 5);
+    uint64_t next_ns = http_host_next_ns(rig.host);
+    assert_true(next_ns > rig.now_ns && next_ns < rig.now_ns + 61 * (uint64_t)NS_PER_S);
+    rig.now_ns += 60 * (uint64_t)NS_PER_S + 2 * TIMER_WHEEL_TICK_NS;
+    rig_wake(&rig);
+    assert_null(wire->conn);
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+static void a_slow_reader_gets_all_or_is_closed(void **state)
+{
+    (void)state;
+    struct http_limits limits = http_limits_default();
+    struct rig rig;
+    rig_init(&rig, &limits);
+    struct wire *wire = wire_open(&rig), *dead = wire_open(&rig);
+    wire->takes = dead->takes = 100;
+    char *body = long_text("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n", 200000, "");
+    wire_send(&rig, wire, body);
+    wire_send(&rig, dead, body);
+    assert_int_equal(wire->got.n, 100);
+    assert_true(wire->paused); /* no more is read while so much waits to be sent */
+    while (wire_n_responses(wire) == 0) {
+        rig.now_ns += 9 * (uint64_t)NS_PER_S;
+        wire->takes = 50000;
+        http_host_writable(rig.host, wire->conn);
+        rig_wake(&rig);
+        assert_non_null(wire->conn);
+    }
+    assert_false(wire->paused);
+    assert_null(dead->conn);
+    assert_int_equal(http_host_stats(rig.host)->n_timed_out, 1);
+    wire_send(&rig, wire, GET("/group"));
+    free(body);
+    wire_free(&rig, wire);
+    wire_free(&rig, dead);
+    rig_done(&rig);
+}
+
+static void unsent_answers_have_a_ceiling(void **state)
+{
+    (void)state;
+    struct http_limits limits = http_limits_default();
+    limits.max_output_bytes = 1000;
+    struct rig rig;
+    rig_init(&rig, &limits);
+    struct wire *wire = wire_open(&rig);
+    wire->takes = 0;
+    wire_send(&rig, wire, GET("/group") GET("/group") GET("/group"));
+    assert_non_null(wire->conn);
+    for (int i = 0; i < 10 && wire->conn != NULL; i++) wire_send(&rig, wire, GET("/group"));
+    assert_null(wire->conn);
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+static void too_many_pipelined_requests_wait(void **state)
+{
+    (void)state;
+    struct http_limits limits = http_limits_default();
+    limits.max_pipelined = 4;
+    struct rig rig;
+    rig_init(&rig, &limits);
+    struct wire *wire = wire_open(&rig);
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    for (int i = 0; i < 50; i++) assert_true(buf_append_text(&text, GET("/group")));
+    wire_send_bytes(&rig, wire, text.data, text.n);
+    assert_int_equal(wire_n_responses(wire), 4);
+    assert_int_equal(http_host_next_ns(rig.host), 0); /* it has work that no socket will tell of */
+    rig_settle(&rig);
+    assert_int_equal(wire_n_responses(wire), 50);
+    assert_false(wire->paused);
+    assert_int_equal(wire->n_sends, 13);
+
+    buf_reset(&text);
+    for (int i = 0; i < 6; i++) assert_true(buf_append_text(&text, GET("/keep")));
+    wire_send_bytes(&rig, wire, text.data, text.n);
+    assert_int_equal(rig.n_kept, 4);
+    assert_true(wire->paused);
+    assert_true(http_host_next_ns(rig.host) != 0);
+    struct http_response response = {.status = 200, .body = "k", .n_body = 1};
+    for (int i = 0; i < 4; i++) assert_true(http_host_answer(rig.host, rig.kept[i], &response));
+    rig_wake(&rig);
+    rig_settle(&rig);
+    assert_int_equal(rig.n_kept, 6);
+    assert_false(wire->paused);
+    buf_done(&text);
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
+static void too_many_connections_are_told(void **state)
+{
+    (void)state;
+    struct http_limits limits = http_limits_default();
+    limits.max_connections = 2;
+    struct rig rig;
+    rig_init(&rig, &limits);
+    struct wire *a = wire_open(&rig), *b = wire_open(&rig), *c = wire_open(&rig);
+    wire_send(&rig, c, GET("/group"));
+    assert_response(c, 0, 503, "max-connections = 2");
+    assert_non_null(memmem(c->got.data, c->got.n, "Retry-After: 1\r\n", 16));
+    assert_true(c->shut);
+    wire_free(&rig, a);
+    struct wire *d = wire_open(&rig);
+    wire_send(&rig, d, GET("/group"));
+    assert_response(d, 0, 200, "0");
+    wire_free(&rig, b);
+    wire_free(&rig, c);
+    wire_free(&rig, d);
+    rig_done(&rig);
+}
+
+static void draining_answers_what_came_and_closes(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *idle = wire_open(&rig), *busy = wire_open(&rig), *next = wire_open(&rig);
+    wire_send(&rig, busy, GET("/keep") GET("/keep"));
+    http_host_drain(rig.host, NS_PER_S);
+    rig_wake(&rig);
+    assert_non_null(idle->conn);
+    wire_send(&rig, next, GET("/group") GET("/group"));
+    assert_int_equal(wire_n_responses(next), 2);
+    assert_true(next->shut);
+    struct http_response response = {.status = 200, .body = "k", .n_body = 1};
+    assert_true(http_host_answer(rig.host, rig.kept[0], &response));
+    assert_true(http_host_answer(rig.host, rig.kept[1], &response));
+    rig_wake(&rig);
+    assert_int_equal(wire_n_responses(busy), 2);
+    assert_true(busy->shut);
+    rig.now_ns += NS_PER_S + 2 * TIMER_WHEEL_TICK_NS;
+    rig_wake(&rig);
+    assert_null(idle->conn);
+    wire_free(&rig, idle);
+    wire_free(&rig, busy);
+    wire_free(&rig, next);
+    rig_done(&rig);
+}
+
+/* ---- against a model -------------------------------------------------------------------------------- */
+
+/* Random requests cut at random places over many connections: every answer must come, in order. */
+static void random_traffic_is_answered_in_order(void **state)
+{
+    (void)state;
+    enum { N_WIRES = 8, N_REQUESTS = 400 };
+    struct rig rig;
+    struct http_limits limits = http_limits_default();
+    limits.max_pipelined = 5;
+    rig_init(&rig, &limits);
+    struct rng rng = rng_seed(test_seed());
+    struct wire *wires[N_WIRES];
+    struct buf texts[N_WIRES];
+    size_t sent[N_WIRES] = {0};
+    for (int w = 0; w < N_WIRES; w++) {
+        wires[w] = wire_open(&rig);
+        buf_init(&texts[w], 1 << 22);
+        for (int i = 0; i < N_REQUESTS; i++) {
+            int pad = (int)rng_below(&rng, rng_below(&rng, 10) == 0 ? 5000 : 20);
+            if (rng_below(&rng, 3) == 0)
+                buf_printf(
+                    &texts[w],
+                    "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%0*d\r\n"
+                    "6\r\n%06d\r\n0\r\n\r\n",
+                    pad + 1, pad + 1, 0, i);
+            else
+                buf_printf(&texts[w], "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%0*d%06d",
+                           pad + 7, pad + 1, 0, i);
+        }
+        assert_false(texts[w].failed);
+    }
+    for (bool more = true; more;) {
+        more = false;
+        for (int w = 0; w < N_WIRES; w++) {
+            if (sent[w] == texts[w].n || wires[w]->paused || rng_below(&rng, 3) == 0) {
+                more |= sent[w] < texts[w].n;
+                continue;
+            }
+            size_t n = 1 + rng_below(&rng, rng_below(&rng, 4) == 0 ? 20000 : 300);
+            if (n > texts[w].n - sent[w]) n = texts[w].n - sent[w];
+            wire_give(&rig, wires[w], texts[w].data + sent[w], n);
+            sent[w] += n;
+            more = true;
+        }
+        rig_wake(&rig);
+    }
+    rig_settle(&rig);
+    for (int w = 0; w < N_WIRES; w++) {
+        const char *p = wires[w]->got.data, *end = p + wires[w]->got.n;
+        for (int i = 0; i < N_REQUESTS; i++) {
+            const char *head_end = memmem(p, (size_t)(end - p), "\r\n\r\n", 4);
+            assert_non_null(head_end);
+            const char *length = memmem(p, (size_t)(head_end - p), "Content-Length: ", 16);
+            assert_non_null(length);
+            p = head_end + 4 + atoi(length + 16);
+            assert_true(p <= end);
+            assert_int_equal(atoi(p - 6 < head_end ? head_end : p - 6), i);
+        }
+        assert_ptr_equal(p, end);
+        buf_done(&texts[w]);
+        wire_free(&rig, wires[w]);
+    }
+    rig_done(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_is_answered_with_its_body),
+        cmocka_unit_test(every_split_of_a_request_gives_the_same),
+        cmocka_unit_test(every_split_of_a_chunked_body_gives_the_same),
+        cmocka_unit_test(pipelined_answers_leave_together_and_in_order),
+        cmocka_unit_test(an_early_answer_waits_for_those_before_it),
+        cmocka_unit_test(a_ticket_outlives_its_connection_harmlessly),
+        cmocka_unit_test(head_gets_the_length_and_no_body),
+        cmocka_unit_test(http_1_0_closes_unless_asked_to_stay),
+        cmocka_unit_test(closing_waits_for_the_peer_and_then_a_time),
+        cmocka_unit_test(a_peer_that_half_closes_gets_its_answers),
+        cmocka_unit_test(expect_continue_is_told_in_its_turn),
+        cmocka_unit_test(large_heads_are_refused),
+        cmocka_unit_test(large_bodies_are_refused),
+        cmocka_unit_test(malformed_requests_are_refused),
+        cmocka_unit_test(an_offer_to_upgrade_is_not_taken),
+        cmocka_unit_test(a_slow_sender_is_told_and_closed),
+        cmocka_unit_test(requests_keep_a_connection_from_idling),
+        cmocka_unit_test(a_slow_reader_gets_all_or_is_closed),
+        cmocka_unit_test(unsent_answers_have_a_ceiling),
+        cmocka_unit_test(too_many_pipelined_requests_wait),
+        cmocka_unit_test(too_many_connections_are_told),
+        cmocka_unit_test(draining_answers_what_came_and_closes),
+        cmocka_unit_test(random_traffic_is_answered_in_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
