@@ -252,6 +252,11 @@ static void expect_continue_is_told_in_its_turn(void **state)
               "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\ndef");
     assert_int_equal(wire_n_responses(wire), 4);
     assert_response(wire, 3, 200, "def");
+    wire_send(&rig, wire, /* the header of one request says nothing of the next */
+              "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
+    assert_int_equal(wire_n_responses(wire), 4);
+    wire_send(&rig, wire, "ghi");
+    assert_response(wire, 4, 200, "ghi");
     wire_free(&rig, wire);
     rig_done(&rig);
 }
