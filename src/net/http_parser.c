@@ -202,6 +202,7 @@ void http_parser_next(struct http_parser *parser)
 {
     llhttp_reset(&parser->state);
     parser->url.n = parser->method.n = parser->field.n = parser->value.n = parser->body.n = 0;
+    memset(parser->headers, 0, sizeof parser->headers);
     parser->n_framing = 0;
     parser->n_headers = parser->seen = 0;
     parser->head_complete = parser->bodyless = false;
@@ -310,6 +311,6 @@ uint16_t http_parser_status(const struct http_parser *parser)
 
 bool http_parser_wants_continue(const struct http_parser *parser)
 {
-    return parser->head_complete && parser->headers[HTTP_HEADER_EXPECT].n > 0 &&
-           (parser->seen & 1u << HTTP_HEADER_EXPECT) && parser->body.n == 0 && parser->state.http_minor == 1;
+    return parser->head_complete && parser->headers[HTTP_HEADER_EXPECT].n > 0 && parser->body.n == 0 &&
+           parser->state.http_minor == 1;
 }
