@@ -5,6 +5,19 @@
 #ifndef OPS_OP_FAMILIES_H
 #define OPS_OP_FAMILIES_H
 
-#define OP_FAMILIES(X) X(ops_reshape)
+/* clang-format off */
+#define OP_FAMILIES(X) \
+    X(ops_binary) \
+    X(ops_broadcast) \
+    X(ops_cast) \
+    X(ops_concat) \
+    X(ops_constant) \
+    X(ops_gather) \
+    X(ops_pad) \
+    X(ops_reshape) \
+    X(ops_scatter) \
+    X(ops_slice) \
+    X(ops_unary)
+/* clang-format on */
 
 #endif
