@@ -184,10 +184,13 @@ static onnxd_status follow_node(struct builder *b, const struct node *node, stru
         .node = node, .in = in, .n_in = node->n_in, .out = out, .n_out = node->n_out, .arena = &b->scratch};
     onnxd_status status = node->op->shapes(&s, b->err);
     if (status != ONNXD_OK) return status;
-    bool exact = true;
-    for (uint32_t i = 0; i < node->n_out && exact; i++)
-        exact = node->out[i] == GRAPH_NONE || (info_is_exact(&out[i]) && !type_is_container(out[i].type));
-    if (!exact || (node->op->flags & (OP_DYNAMIC | OP_STRINGS)) != 0) {
+    bool exact = true, dynamic = (node->op->flags & OP_DYNAMIC) != 0;
+    for (uint32_t i = 0; i < node->n_out && exact; i++) {
+        if (node->out[i] == GRAPH_NONE) continue;
+        exact = info_is_exact(&out[i]) && !type_is_container(out[i].type);
+        dynamic = dynamic || ((node->op->flags & OP_STRINGS) != 0 && out[i].type == ONNXD_STRING);
+    }
+    if (!exact || dynamic) {
         make_dynamic(b, node, plan);
         return ONNXD_OK;
     }

@@ -59,7 +59,7 @@ bool value_info_static_dims(const struct value_info *info, int64_t *ret_dims)
 const onnxd_tensor *value_info_constant(const struct value_info *info, struct arena *arena)
 {
     if (info->contents == NULL || info->rank < 0 || info->rank > 1) return NULL;
-    if (info->type != ONNXD_INT64 && info->type != ONNXD_INT32) return NULL;
+    if (info->type != ONNXD_INT64 && info->type != ONNXD_INT32 && info->type != ONNXD_BOOL) return NULL;
     for (uint32_t i = 0; i < info->n_contents; i++)
         if (!dim_is_constant(info->contents[i])) return NULL;
     onnxd_tensor *tensor = arena_alloc_zeroed(arena, sizeof *tensor);
@@ -70,6 +70,8 @@ const onnxd_tensor *value_info_constant(const struct value_info *info, struct ar
     for (uint32_t i = 0; i < info->n_contents; i++) {
         if (info->type == ONNXD_INT64)
             ((int64_t *)data)[i] = info->contents[i].n;
+        else if (info->type == ONNXD_BOOL)
+            ((uint8_t *)data)[i] = info->contents[i].n != 0;
         else
             ((int32_t *)data)[i] = (int32_t)info->contents[i].n;
     }

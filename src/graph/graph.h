@@ -67,7 +67,8 @@ struct value_info {
     int32_t rank;         /* -1: unknown */
     struct dim dims[ONNXD_MAX_RANK];
     const onnxd_tensor *constant; /* contents, when they are the same in every run */
-    const struct dim *contents;   /* [n_contents] of an integer value of rank 0 or 1 whose elements follow */
+    const struct dim
+        *contents;       /* [n_contents] of an integer or bool value of rank 0 or 1 whose elements follow */
     uint32_t n_contents; /* from shapes; NULL when not tracked. Set beside constant where both apply */
 };
 

@@ -4,27 +4,37 @@
 #include <math.h>
 #include <string.h>
 
-#define LOOP(T, body)                          \
-    do {                                       \
-        LOOP_INDEPENDENT                       \
-        for (int64_t i = 0; i < n; i++) body;  \
+#define LOOP(T, body)                         \
+    do {                                      \
+        LOOP_INDEPENDENT                      \
+        for (int64_t i = 0; i < n; i++) body; \
     } while (0)
 
 /* One function: operands of type T, result of type R. */
-#define BINARY(name, T, R, expression)                                                                   \
-    static void name(const void *pa, int64_t sa, const void *pb, int64_t sb, void *po, int64_t n)        \
-    {                                                                                                    \
-        const T *va = pa, *vb = pb;                                                                      \
-        R *out = po;                                                                                     \
-        if (sa != 0 && sb != 0) {                                                                        \
-            LOOP(T, { const T a = va[i]; const T b = vb[i]; out[i] = (R)(expression); });                \
-        } else if (sa != 0) {                                                                            \
-            const T b = vb[0];                                                                           \
-            LOOP(T, { const T a = va[i]; out[i] = (R)(expression); });                                   \
-        } else {                                                                                         \
-            const T a = va[0];                                                                           \
-            LOOP(T, { const T b = vb[i * sb]; out[i] = (R)(expression); });                              \
-        }                                                                                                \
+#define BINARY(name, T, R, expression)                                                            \
+    static void name(const void *pa, int64_t sa, const void *pb, int64_t sb, void *po, int64_t n) \
+    {                                                                                             \
+        const T *va = pa, *vb = pb;                                                               \
+        R *out = po;                                                                              \
+        if (sa != 0 && sb != 0) {                                                                 \
+            LOOP(T, {                                                                             \
+                const T a = va[i];                                                                \
+                const T b = vb[i];                                                                \
+                out[i] = (R)(expression);                                                         \
+            });                                                                                   \
+        } else if (sa != 0) {                                                                     \
+            const T b = vb[0];                                                                    \
+            LOOP(T, {                                                                             \
+                const T a = va[i];                                                                \
+                out[i] = (R)(expression);                                                         \
+            });                                                                                   \
+        } else {                                                                                  \
+            const T a = va[0];                                                                    \
+            LOOP(T, {                                                                             \
+                const T b = vb[i * sb];                                                           \
+                out[i] = (R)(expression);                                                         \
+            });                                                                                   \
+        }                                                                                         \
     }
 
 #define ARITHMETIC(name, float_expression, int_expression, unsigned_expression) \
@@ -60,7 +70,7 @@ BINARY(and_i64, int64_t, uint8_t, (a != 0) & (b != 0))
 BINARY(or_i64, int64_t, uint8_t, (a != 0) | (b != 0))
 BINARY(xor_i64, int64_t, uint8_t, (a != 0) ^ (b != 0))
 
-BINARY(bit_and_i64, int64_t, int64_t, a & b)
+BINARY(bit_and_i64, int64_t, int64_t, a &b)
 BINARY(bit_or_i64, int64_t, int64_t, a | b)
 BINARY(bit_xor_i64, int64_t, int64_t, a ^ b)
 BINARY(shift_left_u64, uint64_t, uint64_t, b < 64 ? a << b : 0)
@@ -131,7 +141,10 @@ static void pow_f32(const void *pa, int64_t sa, const void *pb, int64_t sb, void
 
 /* ---- table ------------------------------------------------------------------------------------------ */
 
-#define LANES(name) {name##_f32, name##_f64, name##_i64, name##_u64}
+#define LANES(name)                                    \
+    {                                                  \
+        name##_f32, name##_f64, name##_i64, name##_u64 \
+    }
 
 static const struct binary_op ops[] = {
     {"Add", LANES(add), false},
@@ -158,8 +171,7 @@ static const struct binary_op ops[] = {
     {"BitwiseXor", {NULL, NULL, bit_xor_i64, bit_xor_i64}, false},
 };
 static const struct binary_op c_mod = {"Mod", LANES(fmod), false};
-static const struct binary_op shift_left = {
-    "BitShift", {NULL, NULL, shift_left_u64, shift_left_u64}, false};
+static const struct binary_op shift_left = {"BitShift", {NULL, NULL, shift_left_u64, shift_left_u64}, false};
 static const struct binary_op shift_right = {
     "BitShift", {NULL, NULL, shift_right_u64, shift_right_u64}, false};
 

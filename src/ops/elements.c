@@ -37,23 +37,23 @@ static inline uint64_t u64_of_f64(double d)
 #define FLOAT_TO_I64(x) i64_of_f64((double)(x))
 #define FLOAT_TO_U64(x) u64_of_f64((double)(x))
 
-#define LOAD_LOOP(ctype, out_type, convert)                                  \
-    do {                                                                     \
-        const ctype *from = (const ctype *)src + first;                      \
-        out_type *to = dst;                                                  \
-        if (stride == 1)                                                     \
-            for (int64_t i = 0; i < n; i++) to[i] = convert(from[i]);        \
-        else                                                                 \
+#define LOAD_LOOP(ctype, out_type, convert)                                    \
+    do {                                                                       \
+        const ctype *from = (const ctype *)src + first;                        \
+        out_type *to = dst;                                                    \
+        if (stride == 1)                                                       \
+            for (int64_t i = 0; i < n; i++) to[i] = convert(from[i]);          \
+        else                                                                   \
             for (int64_t i = 0; i < n; i++) to[i] = convert(from[i * stride]); \
     } while (0)
 
-#define LOAD_LANES(ctype, to_f32, to_f64, to_i64, to_u64)              \
-    switch (lane) {                                                    \
-    case LANE_F32: LOAD_LOOP(ctype, float, to_f32); break;             \
-    case LANE_F64: LOAD_LOOP(ctype, double, to_f64); break;            \
-    case LANE_I64: LOAD_LOOP(ctype, int64_t, to_i64); break;           \
-    default: LOAD_LOOP(ctype, uint64_t, to_u64); break;                \
-    }                                                                  \
+#define LOAD_LANES(ctype, to_f32, to_f64, to_i64, to_u64)    \
+    switch (lane) {                                          \
+    case LANE_F32: LOAD_LOOP(ctype, float, to_f32); break;   \
+    case LANE_F64: LOAD_LOOP(ctype, double, to_f64); break;  \
+    case LANE_I64: LOAD_LOOP(ctype, int64_t, to_i64); break; \
+    default: LOAD_LOOP(ctype, uint64_t, to_u64); break;      \
+    }                                                        \
     break
 
 #define LOAD_INT(ctype)   LOAD_LANES(ctype, TO_F32, TO_F64, INT_TO_I64, INT_TO_U64)
@@ -91,34 +91,34 @@ void elements_load(enum lane lane, onnxd_type type, const void *src, int64_t fir
 
 /* ---- from a lane to a type ------------------------------------------------------------------------ */
 
-#define STORE_LOOP(in_type, ctype, convert)                               \
-    do {                                                                  \
-        const in_type *from = src;                                        \
-        ctype *to = (ctype *)dst + first;                                 \
+#define STORE_LOOP(in_type, ctype, convert)                                \
+    do {                                                                   \
+        const in_type *from = src;                                         \
+        ctype *to = (ctype *)dst + first;                                  \
         for (int64_t i = 0; i < n; i++) to[i] = (ctype)(convert(from[i])); \
     } while (0)
 
-#define STORE_LANES(ctype, of_f32, of_f64, of_i64, of_u64)     \
-    switch (lane) {                                            \
-    case LANE_F32: STORE_LOOP(float, ctype, of_f32); break;    \
-    case LANE_F64: STORE_LOOP(double, ctype, of_f64); break;   \
-    case LANE_I64: STORE_LOOP(int64_t, ctype, of_i64); break;  \
-    default: STORE_LOOP(uint64_t, ctype, of_u64); break;       \
-    }                                                          \
+#define STORE_LANES(ctype, of_f32, of_f64, of_i64, of_u64)    \
+    switch (lane) {                                           \
+    case LANE_F32: STORE_LOOP(float, ctype, of_f32); break;   \
+    case LANE_F64: STORE_LOOP(double, ctype, of_f64); break;  \
+    case LANE_I64: STORE_LOOP(int64_t, ctype, of_i64); break; \
+    default: STORE_LOOP(uint64_t, ctype, of_u64); break;      \
+    }                                                         \
     break
 
-#define SAME(x)            (x)
-#define NONZERO(x)         ((x) != 0)
-#define FLOAT_TO_I32(x)    i32_of_f64((double)(x))
+#define SAME(x)             (x)
+#define NONZERO(x)          ((x) != 0)
+#define FLOAT_TO_I32(x)     i32_of_f64((double)(x))
 #define STORE_NARROW(ctype) STORE_LANES(ctype, FLOAT_TO_I32, FLOAT_TO_I32, SAME, SAME)
 #define STORE_WIDE(ctype)   STORE_LANES(ctype, FLOAT_TO_I64, FLOAT_TO_I64, SAME, SAME)
-#define INT_TO_F16(x)      f16_of_f64((double)(x))
-#define INT_TO_BF16(x)     bf16_of_f32((float)(x))
+#define INT_TO_F16(x)       f16_of_f64((double)(x))
+#define INT_TO_BF16(x)      bf16_of_f32((float)(x))
 /* Four bits, kept one element a byte. */
-#define INT_TO_INT4(x)     ((int8_t)((uint8_t)((uint64_t)(x) << 4)) / 16)
-#define INT_TO_UINT4(x)    ((uint8_t)((uint64_t)(x)&15u))
-#define FLOAT_TO_INT4(x)   INT_TO_INT4(i64_of_f64((double)(x)))
-#define FLOAT_TO_UINT4(x)  INT_TO_UINT4(i64_of_f64((double)(x)))
+#define INT_TO_INT4(x)    ((int8_t)((uint8_t)((uint64_t)(x) << 4)) / 16)
+#define INT_TO_UINT4(x)   ((uint8_t)((uint64_t)(x)&15u))
+#define FLOAT_TO_INT4(x)  INT_TO_INT4(i64_of_f64((double)(x)))
+#define FLOAT_TO_UINT4(x) INT_TO_UINT4(i64_of_f64((double)(x)))
 
 void elements_store(enum lane lane, onnxd_type type, void *dst, int64_t first, int64_t n, const void *src)
 {

@@ -231,9 +231,9 @@ static const struct {
     {"upper", ATTRIBUTE_INT},
 };
 
-static const char *const kind_names[] = {"a float",         "an int",         "a string",
-                                         "a tensor",        "a graph",        "a list of floats",
-                                         "a list of ints",  "a list of strings", "a type"};
+static const char *const kind_names[] = {"a float", "an int",           "a string",       "a tensor",
+                                         "a graph", "a list of floats", "a list of ints", "a list of strings",
+                                         "a type"};
 
 onnxd_status check_attributes(const struct node *node, onnxd_error *err)
 {

@@ -78,15 +78,15 @@ struct bytes16 {
     uint64_t low, high;
 };
 
-#define COPY_LOOP(type)                                                   \
-    do {                                                                  \
-        type *t = to;                                                     \
-        const type *f = from;                                             \
-        if (from_stride == 0)                                             \
-            for (int64_t i = 0; i < n; i++) t[i * to_stride] = f[0];      \
-        else if (to_stride == 1)                                          \
-            for (int64_t i = 0; i < n; i++) t[i] = f[i * from_stride];    \
-        else                                                              \
+#define COPY_LOOP(type)                                                            \
+    do {                                                                           \
+        type *t = to;                                                              \
+        const type *f = from;                                                      \
+        if (from_stride == 0)                                                      \
+            for (int64_t i = 0; i < n; i++) t[i * to_stride] = f[0];               \
+        else if (to_stride == 1)                                                   \
+            for (int64_t i = 0; i < n; i++) t[i] = f[i * from_stride];             \
+        else                                                                       \
             for (int64_t i = 0; i < n; i++) t[i * to_stride] = f[i * from_stride]; \
     } while (0)
 

@@ -20,7 +20,7 @@
 enum { LOOPS_MAX_RANK = 2 * ONNXD_MAX_RANK, LOOPS_MAX_OPERANDS = 4 };
 
 struct loops {
-    uint32_t rank;       /* at least 1 after loops_simplify */
+    uint32_t rank; /* at least 1 after loops_simplify */
     uint32_t n_operands;
     int64_t dims[LOOPS_MAX_RANK];
     int64_t strides[LOOPS_MAX_OPERANDS][LOOPS_MAX_RANK];

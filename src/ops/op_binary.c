@@ -46,8 +46,8 @@ static onnxd_status old_axis(const struct node *node, uint32_t a_rank, uint32_t 
                         a_rank);
     bool is_prelu = is_named(node, "PRelu");
     if (!is_prelu && node_attribute_int(node, "broadcast", 0) == 0 && a_rank != b_rank && b_rank != 0)
-        return op_error(err, node, ONNXD_ERR_SHAPE,
-                        "inputs have ranks %u and %u and are not to be broadcast", a_rank, b_rank);
+        return op_error(err, node, ONNXD_ERR_SHAPE, "inputs have ranks %u and %u and are not to be broadcast",
+                        a_rank, b_rank);
     int64_t last = (int64_t)a_rank - b_rank, axis = is_prelu && b_rank == 1 && a_rank > 1 ? 1 : last;
     if (!is_prelu && node_attribute_int(node, "broadcast", 0) != 0)
         axis = node_attribute_int(node, "axis", last);
@@ -217,8 +217,8 @@ static onnxd_status prepare_binary(struct op_plan *plan, onnxd_error *err)
     const struct binary_op *op = binary_find(plan->node);
     struct binary_state *state;
     uint32_t n_steps = plan->n_in > 1 ? plan->n_in - 1 : 0;
-    onnxd_status status =
-        plan_state(plan, sizeof *state + n_steps * sizeof state->steps[0], (void **)&state, err);
+    onnxd_status status = plan_state(plan, sizeof *state + n_steps * sizeof state->steps[0], (void **)&state,
+                                     err);
     if (status != ONNXD_OK || plan->out[0] == NULL) return status;
     for (; state->n_steps < n_steps; state->n_steps++) {
         uint32_t i = state->n_steps;
@@ -256,9 +256,9 @@ static onnxd_status refuse_zero(const struct op_run *run, const onnxd_tensor *b,
 }
 
 /* One innermost loop where some operand is not of the lane's own type. */
-static void run_blocks(const struct binary_state *state, const onnxd_tensor *a, int64_t a_at, int64_t a_stride,
-                       const onnxd_tensor *b, int64_t b_at, int64_t b_stride, const onnxd_tensor *out,
-                       int64_t out_at, int64_t n)
+static void run_blocks(const struct binary_state *state, const onnxd_tensor *a, int64_t a_at,
+                       int64_t a_stride, const onnxd_tensor *b, int64_t b_at, int64_t b_stride,
+                       const onnxd_tensor *out, int64_t out_at, int64_t n)
 {
     union lane_block x, y, z;
     for (int64_t at = 0; at < n; at += ELEMENTS_BLOCK) {
@@ -340,22 +340,28 @@ static onnxd_status run_strings(struct op_run *run, onnxd_error *err)
     return ONNXD_OK;
 }
 
-#define TWO(name, since)                                                                             \
-    {                                                                                                \
+#define TWO(name, since)                                                                              \
+    {                                                                                                 \
         "", name, since, OP_LATEST, 2, 2, 1, 1, 0, check_binary, shapes_binary, NULL, prepare_binary, \
-            run_binary                                                                               \
+            run_binary                                                                                \
     }
-#define MANY(name)                                                                                  \
-    {                                                                                               \
-        "", name, 1, OP_LATEST, 1, OP_ANY_NUMBER, 1, 1, 0, check_binary, shapes_binary, NULL,        \
-            prepare_binary, run_binary                                                              \
+#define MANY(name)                                                                            \
+    {                                                                                         \
+        "", name, 1, OP_LATEST, 1, OP_ANY_NUMBER, 1, 1, 0, check_binary, shapes_binary, NULL, \
+            prepare_binary, run_binary                                                        \
     }
 
 const struct op_def ops_binary[] = {
-    TWO("Add", 1),          TWO("Sub", 1),         TWO("Mul", 1),          TWO("Div", 1),
-    TWO("Pow", 1),          TWO("Mod", 10),        TWO("PRelu", 1),        TWO("Equal", 1),
-    TWO("Less", 1),         TWO("LessOrEqual", 12), TWO("Greater", 1),     TWO("GreaterOrEqual", 12),
-    TWO("And", 1),          TWO("Or", 1),          TWO("Xor", 1),          TWO("BitShift", 11),
-    TWO("BitwiseAnd", 18),  TWO("BitwiseOr", 18),  TWO("BitwiseXor", 18),  MANY("Min"),
-    MANY("Max"),            MANY("Sum"),           MANY("Mean"),           {0},
+    TWO("Add", 1),         TWO("Sub", 1),
+    TWO("Mul", 1),         TWO("Div", 1),
+    TWO("Pow", 1),         TWO("Mod", 10),
+    TWO("PRelu", 1),       TWO("Equal", 1),
+    TWO("Less", 1),        TWO("LessOrEqual", 12),
+    TWO("Greater", 1),     TWO("GreaterOrEqual", 12),
+    TWO("And", 1),         TWO("Or", 1),
+    TWO("Xor", 1),         TWO("BitShift", 11),
+    TWO("BitwiseAnd", 18), TWO("BitwiseOr", 18),
+    TWO("BitwiseXor", 18), MANY("Min"),
+    MANY("Max"),           MANY("Sum"),
+    MANY("Mean"),          {0},
 };

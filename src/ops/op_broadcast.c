@@ -59,11 +59,11 @@ struct bytes16 {
     uint64_t low, high;
 };
 
-#define CHOOSE(T)                                                                        \
-    do {                                                                                 \
-        const T *x = (const T *)run->in[1]->data + c.offset[2];                          \
-        const T *y = (const T *)run->in[2]->data + c.offset[3];                          \
-        T *o = (T *)run->out[0]->data + c.offset[0];                                     \
+#define CHOOSE(T)                                                                         \
+    do {                                                                                  \
+        const T *x = (const T *)run->in[1]->data + c.offset[2];                           \
+        const T *y = (const T *)run->in[2]->data + c.offset[3];                           \
+        T *o = (T *)run->out[0]->data + c.offset[0];                                      \
         for (int64_t i = 0; i < n; i++) o[i] = cond[i * sc] != 0 ? x[i * sx] : y[i * sy]; \
     } while (0)
 
@@ -205,8 +205,7 @@ static onnxd_status shapes_tile(struct op_shapes *s, onnxd_error *err)
     if (in->rank < 0) return ONNXD_OK;
     bool known = tile_counts(s, counts, (uint32_t)in->rank, &status, err);
     if (status != ONNXD_OK) return status;
-    for (int32_t i = 0; i < in->rank; i++)
-        dims[i] = known ? dim_mul(in->dims[i], counts[i]) : dim_unknown();
+    for (int32_t i = 0; i < in->rank; i++) dims[i] = known ? dim_mul(in->dims[i], counts[i]) : dim_unknown();
     shapes_set(s, 0, in->type, in->rank, dims);
     follow_repeated(s);
     return ONNXD_OK;

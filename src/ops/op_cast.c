@@ -24,9 +24,9 @@ static onnxd_type type_of_name(onnxd_string name)
     static const struct {
         const char *name;
         onnxd_type type;
-    } names[] = {{"FLOAT", ONNXD_FLOAT32},   {"UINT8", ONNXD_UINT8},   {"INT8", ONNXD_INT8},
-                 {"UINT16", ONNXD_UINT16},   {"INT16", ONNXD_INT16},   {"INT32", ONNXD_INT32},
-                 {"INT64", ONNXD_INT64},     {"STRING", ONNXD_STRING}, {"BOOL", ONNXD_BOOL},
+    } names[] = {{"FLOAT", ONNXD_FLOAT32},   {"UINT8", ONNXD_UINT8},    {"INT8", ONNXD_INT8},
+                 {"UINT16", ONNXD_UINT16},   {"INT16", ONNXD_INT16},    {"INT32", ONNXD_INT32},
+                 {"INT64", ONNXD_INT64},     {"STRING", ONNXD_STRING},  {"BOOL", ONNXD_BOOL},
                  {"FLOAT16", ONNXD_FLOAT16}, {"DOUBLE", ONNXD_FLOAT64}, {"UINT32", ONNXD_UINT32},
                  {"UINT64", ONNXD_UINT64}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -143,8 +143,7 @@ static int lay_out(const char *scientific, char *text)
                             abs(exponent));
     }
     int before = exponent < 0 ? 1 : exponent + 1; /* digits in front of the point */
-    for (int i = 0; i < before; i++)
-        text[n++] = exponent < 0 || i >= n_digits ? '0' : digits[i];
+    for (int i = 0; i < before; i++) text[n++] = exponent < 0 || i >= n_digits ? '0' : digits[i];
     text[n++] = '.';
     for (int i = -1; i > exponent; i--) text[n++] = '0';
     int left = exponent < 0 ? 0 : before;
@@ -227,8 +226,9 @@ static onnxd_status numbers_of_texts(struct op_run *run, const onnxd_tensor *in,
             value = out->type == ONNXD_FLOAT64 ? strtod(text, &end) : (double)strtof(text, &end);
         }
         if (end == text || *end != 0 || strlen(text) != texts[i].len)
-            return op_error(err, run->node, ONNXD_ERR_RANGE, "element %lld of input 0 is not a number: '%.*s'",
-                            (long long)i, texts[i].len < 40 ? (int)texts[i].len : 40, texts[i].data);
+            return op_error(err, run->node, ONNXD_ERR_RANGE,
+                            "element %lld of input 0 is not a number: '%.*s'", (long long)i,
+                            texts[i].len < 40 ? (int)texts[i].len : 40, texts[i].data);
         elements_store(LANE_F64, out->type, out->data, i, 1, &value);
     }
     return ONNXD_OK;
@@ -247,8 +247,8 @@ static onnxd_status run_cast(struct op_run *run, onnxd_error *err)
         return ONNXD_OK;
     }
     locale_t before = uselocale(the_c_locale());
-    onnxd_status status =
-        in->type == ONNXD_STRING ? numbers_of_texts(run, in, err) : texts_of_numbers(run, in, err);
+    onnxd_status status = in->type == ONNXD_STRING ? numbers_of_texts(run, in, err)
+                                                   : texts_of_numbers(run, in, err);
     uselocale(before);
     return status;
 }

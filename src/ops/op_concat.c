@@ -56,8 +56,9 @@ static onnxd_status shapes_concat(struct op_shapes *s, onnxd_error *err)
         for (int32_t k = 0; k < in->rank; k++) {
             if ((uint32_t)k == axis) continue;
             if (dim_differs(info.dims[k], in->dims[k]))
-                return op_error(err, s->node, ONNXD_ERR_SHAPE, "input %u has size %lld on axis %d, expected %lld",
-                                i, (long long)in->dims[k].n, k, (long long)info.dims[k].n);
+                return op_error(err, s->node, ONNXD_ERR_SHAPE,
+                                "input %u has size %lld on axis %d, expected %lld", i,
+                                (long long)in->dims[k].n, k, (long long)info.dims[k].n);
             info.dims[k] = dim_merge(info.dims[k], in->dims[k]);
         }
         if (in->rank < 0) break;
@@ -77,8 +78,8 @@ struct concat_state {
 static onnxd_status prepare_concat(struct op_plan *plan, onnxd_error *err)
 {
     struct concat_state *state;
-    onnxd_status status =
-        plan_state(plan, sizeof *state + plan->n_in * sizeof state->in_bytes[0], (void **)&state, err);
+    onnxd_status status = plan_state(plan, sizeof *state + plan->n_in * sizeof state->in_bytes[0],
+                                     (void **)&state, err);
     const onnxd_tensor *out = plan->out[0];
     uint32_t axis;
     if (status != ONNXD_OK || out == NULL) return status;
@@ -105,7 +106,8 @@ static onnxd_status run_concat(struct op_run *run, onnxd_error *err)
         const char *from = run->in[i]->data;
         size_t n = state->in_bytes[i];
         if (n == 4) /* columns of single floats are common: a call each would cost more than the copy */
-            for (int64_t k = 0; k < state->outer; k++) memcpy(to + (size_t)k * state->out_bytes, from + k * 4, 4);
+            for (int64_t k = 0; k < state->outer; k++)
+                memcpy(to + (size_t)k * state->out_bytes, from + k * 4, 4);
         else if (n > 0)
             for (int64_t k = 0; k < state->outer; k++)
                 memcpy(to + (size_t)k * state->out_bytes, from + (size_t)k * n, n);
@@ -120,8 +122,9 @@ static onnxd_status check_split(const struct node *node, onnxd_error *err)
 {
     int64_t n = node_attribute_int(node, "num_outputs", node->n_out);
     if (n != node->n_out)
-        return op_error(err, node, ONNXD_ERR_MODEL, "attribute 'num_outputs' is %lld, but there are %u outputs",
-                        (long long)n, node->n_out);
+        return op_error(err, node, ONNXD_ERR_MODEL,
+                        "attribute 'num_outputs' is %lld, but there are %u outputs", (long long)n,
+                        node->n_out);
     return check_attributes(node, err);
 }
 
@@ -201,8 +204,7 @@ static onnxd_status run_split(struct op_run *run, onnxd_error *err)
 {
     const onnxd_tensor *in = run->in[0];
     uint32_t axis;
-    onnxd_status status =
-        op_axis(run->node, node_attribute_int(run->node, "axis", 0), in->rank, &axis, err);
+    onnxd_status status = op_axis(run->node, node_attribute_int(run->node, "axis", 0), in->rank, &axis, err);
     if (status != ONNXD_OK) return status;
     int64_t outer = 1;
     for (uint32_t i = 0; i < axis; i++) outer *= in->dims[i];
@@ -361,8 +363,8 @@ static onnxd_status prepare_blocks(struct op_plan *plan, onnxd_error *err)
 }
 
 const struct op_def ops_concat[] = {
-    {"", "Concat", 1, OP_LATEST, 1, OP_ANY_NUMBER, 1, 1, 0, check_concat, shapes_concat, NULL,
-     prepare_concat, run_concat},
+    {"", "Concat", 1, OP_LATEST, 1, OP_ANY_NUMBER, 1, 1, 0, check_concat, shapes_concat, NULL, prepare_concat,
+     run_concat},
     {"", "Split", 1, OP_LATEST, 1, 2, 1, OP_ANY_NUMBER, 0, check_split, shapes_split, NULL, NULL, run_split},
     {"", "Transpose", 1, OP_LATEST, 1, 1, 1, 1, 0, check_attributes, shapes_transpose, NULL,
      prepare_transpose, run_permutation},

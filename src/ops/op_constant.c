@@ -28,9 +28,12 @@ static bool view_value(const struct attribute *a, onnxd_tensor *ret)
         onnxd_type type;
         uint32_t rank;
     } forms[] = {
-        {ATTRIBUTE_FLOAT, "value_float", ONNXD_FLOAT32, 0},   {ATTRIBUTE_FLOATS, "value_floats", ONNXD_FLOAT32, 1},
-        {ATTRIBUTE_INT, "value_int", ONNXD_INT64, 0},         {ATTRIBUTE_INTS, "value_ints", ONNXD_INT64, 1},
-        {ATTRIBUTE_STRING, "value_string", ONNXD_STRING, 0},  {ATTRIBUTE_STRINGS, "value_strings", ONNXD_STRING, 1},
+        {ATTRIBUTE_FLOAT, "value_float", ONNXD_FLOAT32, 0},
+        {ATTRIBUTE_FLOATS, "value_floats", ONNXD_FLOAT32, 1},
+        {ATTRIBUTE_INT, "value_int", ONNXD_INT64, 0},
+        {ATTRIBUTE_INTS, "value_ints", ONNXD_INT64, 1},
+        {ATTRIBUTE_STRING, "value_string", ONNXD_STRING, 0},
+        {ATTRIBUTE_STRINGS, "value_strings", ONNXD_STRING, 1},
     };
     if (a->kind == ATTRIBUTE_TENSOR) {
         *ret = *a->tensor;
@@ -281,7 +284,8 @@ static onnxd_status run_one_hot(struct op_run *run, onnxd_error *err)
 {
     const onnxd_tensor *indices = run->in[0], *out = run->out[0];
     uint32_t axis;
-    onnxd_status status = op_axis(run->node, node_attribute_int(run->node, "axis", -1), out->rank, &axis, err);
+    onnxd_status status = op_axis(run->node, node_attribute_int(run->node, "axis", -1), out->rank, &axis,
+                                  err);
     if (status != ONNXD_OK) return status;
     int64_t inner = 1, depth = out->dims[axis], n = onnxd_tensor_n_elements(indices);
     for (uint32_t i = axis + 1; i < out->rank; i++) inner *= out->dims[i];
@@ -320,7 +324,8 @@ static onnxd_status run_trilu(struct op_run *run, onnxd_error *err)
     if (n == 0) return ONNXD_OK;
     bool upper = node_attribute_int(run->node, "upper", 1) != 0;
     int64_t k = tensor_given(run->in, run->n_in, 1) ? element_i64(run->in[1], 0) : 0;
-    int64_t rows = in->dims[in->rank - 2], columns = in->dims[in->rank - 1], size = (int64_t)type_size(in->type);
+    int64_t rows = in->dims[in->rank - 2], columns = in->dims[in->rank - 1],
+            size = (int64_t)type_size(in->type);
     if (k < -rows) k = -rows;
     if (k > columns) k = columns;
     for (int64_t row = 0; row < n / columns; row++) {

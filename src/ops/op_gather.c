@@ -47,7 +47,8 @@ static onnxd_status shapes_gather(struct op_shapes *s, onnxd_error *err)
     if (status != ONNXD_OK || indices->rank < 0) return status;
     int32_t rank = data->rank - 1 + indices->rank, k = 0;
     if (rank > ONNXD_MAX_RANK)
-        return op_error(err, s->node, ONNXD_ERR_LIMIT, "output has rank %d, at most %d", rank, ONNXD_MAX_RANK);
+        return op_error(err, s->node, ONNXD_ERR_LIMIT, "output has rank %d, at most %d", rank,
+                        ONNXD_MAX_RANK);
     for (uint32_t i = 0; i < axis; i++) dims[k++] = data->dims[i];
     for (int32_t i = 0; i < indices->rank; i++) dims[k++] = indices->dims[i];
     for (int32_t i = (int32_t)axis + 1; i < data->rank; i++) dims[k++] = data->dims[i];
@@ -115,13 +116,14 @@ static onnxd_status shapes_gather_elements(struct op_shapes *s, onnxd_error *err
     for (int32_t i = 0; i < data->rank && status == ONNXD_OK; i++)
         if ((uint32_t)i != axis && dim_is_constant(data->dims[i]) && dim_is_constant(indices->dims[i]) &&
             indices->dims[i].n > data->dims[i].n)
-            status = op_error(err, s->node, ONNXD_ERR_SHAPE, "indices have size %lld on axis %d, data has %lld",
+            status = op_error(err, s->node, ONNXD_ERR_SHAPE,
+                              "indices have size %lld on axis %d, data has %lld",
                               (long long)indices->dims[i].n, i, (long long)data->dims[i].n);
     return status;
 }
 
 struct element_state {
-    struct loops loops; /* operands: out and indices; data, with stride 0 along the axis */
+    struct loops loops;   /* operands: out and indices; data, with stride 0 along the axis */
     int64_t size, stride; /* of data's axis */
 };
 
@@ -194,7 +196,8 @@ static onnxd_status shapes_gather_nd(struct op_shapes *s, onnxd_error *err)
     for (int32_t i = 0; i < indices->rank - 1; i++) dims[rank++] = indices->dims[i];
     for (int32_t i = (int32_t)(batch + depth.n); i < data->rank; i++) dims[rank++] = data->dims[i];
     if (rank > ONNXD_MAX_RANK)
-        return op_error(err, s->node, ONNXD_ERR_LIMIT, "output has rank %d, at most %d", rank, ONNXD_MAX_RANK);
+        return op_error(err, s->node, ONNXD_ERR_LIMIT, "output has rank %d, at most %d", rank,
+                        ONNXD_MAX_RANK);
     shapes_set(s, 0, data->type, rank, dims);
     return ONNXD_OK;
 }

@@ -145,7 +145,8 @@ static char *pad_axis(const struct pad_tables *t, const onnxd_tensor *out, uint3
     const int64_t *table = t->table[axis];
     for (int64_t i = 0; i < n; i++) {
         if (i == t->first && t->last > t->first) {
-            memcpy(to + (size_t)i * size, from + table[i] * (int64_t)size, (size_t)(t->last - t->first) * size);
+            memcpy(to + (size_t)i * size, from + table[i] * (int64_t)size,
+                   (size_t)(t->last - t->first) * size);
             i = t->last - 1;
         } else {
             memcpy(to + (size_t)i * size, table[i] < 0 ? t->fill : from + table[i] * (int64_t)size, size);

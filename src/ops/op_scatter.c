@@ -90,7 +90,8 @@ static onnxd_status shapes_scatter_elements(struct op_shapes *s, onnxd_error *er
     if (status != ONNXD_OK || indices->rank < 0) return status;
     for (int32_t i = 0; i < data->rank; i++) {
         if (shapes_known(s, 2) && dim_differs(indices->dims[i], s->in[2]->dims[i]))
-            return op_error(err, s->node, ONNXD_ERR_SHAPE, "indices and updates have sizes %lld and %lld on axis %d",
+            return op_error(err, s->node, ONNXD_ERR_SHAPE,
+                            "indices and updates have sizes %lld and %lld on axis %d",
                             (long long)indices->dims[i].n, (long long)s->in[2]->dims[i].n, i);
         if ((uint32_t)i != axis && dim_is_constant(data->dims[i]) && dim_is_constant(indices->dims[i]) &&
             indices->dims[i].n > data->dims[i].n)
@@ -151,8 +152,7 @@ static onnxd_status shapes_scatter_nd(struct op_shapes *s, onnxd_error *err)
     const struct value_info *data = s->in[0], *indices = s->in[1], *updates = s->in[2];
     onnxd_status status = infer_scatter(s, err);
     if (status != ONNXD_OK || data->rank < 0 || indices->rank < 0) return status;
-    if (indices->rank < 1)
-        return op_error(err, s->node, ONNXD_ERR_SHAPE, "indices are a scalar");
+    if (indices->rank < 1) return op_error(err, s->node, ONNXD_ERR_SHAPE, "indices are a scalar");
     struct dim depth = indices->dims[indices->rank - 1];
     if (!dim_is_constant(depth)) return ONNXD_OK;
     if (depth.n > data->rank)
@@ -202,10 +202,10 @@ static onnxd_status run_scatter_nd(struct op_run *run, onnxd_error *err)
     return ONNXD_OK;
 }
 
-#define ELEMENTS(name, since, until)                                                            \
-    {                                                                                           \
-        "", name, since, until, 3, 3, 1, 1, 0, check_scatter, shapes_scatter_elements, NULL,     \
-            prepare_scatter_elements, run_scatter_elements                                      \
+#define ELEMENTS(name, since, until)                                                         \
+    {                                                                                        \
+        "", name, since, until, 3, 3, 1, 1, 0, check_scatter, shapes_scatter_elements, NULL, \
+            prepare_scatter_elements, run_scatter_elements                                   \
     }
 
 const struct op_def ops_scatter[] = {

@@ -25,7 +25,8 @@ static struct cut cut_axis(int64_t size, int64_t start, int64_t end, int64_t ste
     end = end < low ? low : end > high ? high : end;
     struct cut cut = {start, step, 0};
     if (step > 0 && end > start) cut.count = (end - start - 1) / step + 1;
-    if (step < 0 && start > end) cut.count = (int64_t)(((uint64_t)start - (uint64_t)end - 1) / (0 - (uint64_t)step)) + 1;
+    if (step < 0 && start > end)
+        cut.count = (int64_t)(((uint64_t)start - (uint64_t)end - 1) / (0 - (uint64_t)step)) + 1;
     if (cut.count == 0) cut.start = 0;
     return cut;
 }
@@ -116,7 +117,8 @@ static void follow_slice(struct op_shapes *s, const struct slice_lists *l)
         return;
     struct cut cut = cut_axis(n, l->starts[0].n, l->ends[0].n, l->steps[0]);
     struct dim *contents = infer_set_contents(s, (uint32_t)cut.count);
-    for (int64_t i = 0; i < cut.count && contents != NULL; i++) contents[i] = values[cut.start + i * cut.step];
+    for (int64_t i = 0; i < cut.count && contents != NULL; i++)
+        contents[i] = values[cut.start + i * cut.step];
 }
 
 static onnxd_status shapes_slice(struct op_shapes *s, onnxd_error *err)
@@ -182,8 +184,8 @@ static onnxd_status cut_all(const struct node *node, const onnxd_tensor *const *
     state->offset = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t axis;
-        onnxd_status status =
-            op_axis(node, list_element(node, in, n_in, 3, "axes", i, i), data->rank, &axis, err);
+        onnxd_status status = op_axis(node, list_element(node, in, n_in, 3, "axes", i, i), data->rank, &axis,
+                                      err);
         if (status != ONNXD_OK) return status;
         int64_t step = list_element(node, in, n_in, 4, "steps", i, 1);
         if (step == 0) return op_error(err, node, ONNXD_ERR_RANGE, "steps holds 0");

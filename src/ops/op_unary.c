@@ -132,16 +132,16 @@ static onnxd_status run_unary(struct op_run *run, onnxd_error *err)
 
 /* ---- Clip: bounds are attributes before opset 11, inputs from then on ------------------------------- */
 
-#define CLIP(name, T)                                                         \
-    static void name(const void *px, void *po, int64_t n, const void *params) \
-    {                                                                         \
+#define CLIP(name, T)                                                                 \
+    static void name(const void *px, void *po, int64_t n, const void *params)         \
+    {                                                                                 \
         const T *x = px, low = ((const T *)params)[0], high = ((const T *)params)[1]; \
-        T *out = po;                                                          \
-        LOOP_INDEPENDENT                                                      \
-        for (int64_t i = 0; i < n; i++) {                                     \
-            T v = x[i] < low ? low : x[i];                                    \
-            out[i] = v > high ? high : v;                                     \
-        }                                                                     \
+        T *out = po;                                                                  \
+        LOOP_INDEPENDENT                                                              \
+        for (int64_t i = 0; i < n; i++) {                                             \
+            T v = x[i] < low ? low : x[i];                                            \
+            out[i] = v > high ? high : v;                                             \
+        }                                                                             \
     }
 
 CLIP(clip_f32, float)
@@ -206,10 +206,9 @@ static onnxd_status run_clip(struct op_run *run, onnxd_error *err)
     return ONNXD_OK;
 }
 
-#define ONE(name, since)                                                                             \
-    {                                                                                                \
-        "", name, since, OP_LATEST, 1, 1, 1, 1, 0, check_unary, shapes_unary, NULL, prepare_unary,    \
-            run_unary                                                                                \
+#define ONE(name, since)                                                                                     \
+    {                                                                                                        \
+        "", name, since, OP_LATEST, 1, 1, 1, 1, 0, check_unary, shapes_unary, NULL, prepare_unary, run_unary \
     }
 
 const struct op_def ops_unary[] = {

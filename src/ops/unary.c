@@ -8,22 +8,22 @@
 #include "ops/elements.h"
 
 /* One function: operand of type T, result of type R, parameters p and q. */
-#define UNARY(name, T, R, expression)                                           \
-    static void name(const void *px, void *po, int64_t n, const void *params)   \
-    {                                                                           \
-        const T *v = px;                                                        \
-        const T p = ((const T *)params)[0], q = ((const T *)params)[1];         \
-        R *out = po;                                                            \
-        (void)p, (void)q;                                                       \
-        LOOP_INDEPENDENT                                                        \
-        for (int64_t i = 0; i < n; i++) {                                       \
-            const T x = v[i];                                                   \
-            out[i] = (R)(expression);                                           \
-        }                                                                       \
+#define UNARY(name, T, R, expression)                                         \
+    static void name(const void *px, void *po, int64_t n, const void *params) \
+    {                                                                         \
+        const T *v = px;                                                      \
+        const T p = ((const T *)params)[0], q = ((const T *)params)[1];       \
+        R *out = po;                                                          \
+        (void)p, (void)q;                                                     \
+        LOOP_INDEPENDENT                                                      \
+        for (int64_t i = 0; i < n; i++) {                                     \
+            const T x = v[i];                                                 \
+            out[i] = (R)(expression);                                         \
+        }                                                                     \
     }
 
 /* The mathematics come through tgmath.h in the lane's own precision. */
-#define FLOATS(name, expression_of_T)                     \
+#define FLOATS(name, expression_of_T)                       \
     UNARY(name##_f32, float, float, expression_of_T(float)) \
     UNARY(name##_f64, double, double, expression_of_T(double))
 
@@ -51,23 +51,22 @@
 #define TAN(T)        tan(x)
 #define TANH(T)       tanh(x)
 
-#define RELU(T)        x < 0 ? 0 : x
-#define LEAKY_RELU(T)  x < 0 ? p * x : x
-#define THRESHOLDED(T) x > p ? x : 0
-#define SIGMOID(T)     1 / (1 + exp(-x))
-#define ELU(T)         x < 0 ? p * expm1(x) : x
-#define SELU(T)        x > 0 ? q * x : q * p * expm1(x)
-#define CELU(T)        x > 0 ? x : p * expm1(x / p)
-#define HARD_SIGMOID(T) fmin(fmax(p * x + q, (T)0), (T)1)
-#define HARD_SWISH(T)  x *fmin(fmax(x / 6 + (T)0.5, (T)0), (T)1)
-#define SOFTPLUS(T)    (x > 0 ? x : 0) + log1p(exp(-fabs(x)))
-#define SOFTSIGN(T)    x / (1 + fabs(x))
-#define MISH(T)        x *tanh((x > 0 ? x : 0) + log1p(exp(-fabs(x))))
-#define SWISH(T)       x / (1 + exp(-p * x))
-#define SHRINK(T)      x < -p ? x + q : x > p ? x - q : 0
-#define GELU(T)        (T)0.5 * x *(1 + erf(x * (T)0.70710678118654752440))
-#define GELU_TANH(T) \
-    (T)0.5 * x *(1 + tanh((T)0.79788456080286535588 * (x + (T)0.044715 * x * x * x)))
+#define RELU(T)         x < 0 ? 0 : x
+#define LEAKY_RELU(T)   x < 0 ? p *x : x
+#define THRESHOLDED(T)  x > p ? x : 0
+#define SIGMOID(T)      1 / (1 + exp(-x))
+#define ELU(T)          x < 0 ? p *expm1(x) : x
+#define SELU(T)         x > 0 ? q *x : q *p *expm1(x)
+#define CELU(T)         x > 0 ? x : p *expm1(x / p)
+#define HARD_SIGMOID(T) fmin(fmax(p *x + q, (T)0), (T)1)
+#define HARD_SWISH(T)   x *fmin(fmax(x / 6 + (T)0.5, (T)0), (T)1)
+#define SOFTPLUS(T)     (x > 0 ? x : 0) + log1p(exp(-fabs(x)))
+#define SOFTSIGN(T)     x / (1 + fabs(x))
+#define MISH(T)         x *tanh((x > 0 ? x : 0) + log1p(exp(-fabs(x))))
+#define SWISH(T)        x / (1 + exp(-p * x))
+#define SHRINK(T)       x<-p ? x + q : x> p ? x - q : 0
+#define GELU(T)         (T)0.5 * x *(1 + erf(x * (T)0.70710678118654752440))
+#define GELU_TANH(T)    (T)0.5 * x *(1 + tanh((T)0.79788456080286535588 * (x + (T)0.044715 * x * x * x)))
 
 FLOATS(abs, ABS)
 FLOATS(acos, ACOS)
@@ -126,7 +125,10 @@ UNARY(is_inf_f64, double, uint8_t,
 
 /* ---- table ------------------------------------------------------------------------------------------ */
 
-#define FLOAT_LANES(name) {name##_f32, name##_f64, NULL, NULL}
+#define FLOAT_LANES(name)                  \
+    {                                      \
+        name##_f32, name##_f64, NULL, NULL \
+    }
 
 static const struct unary_op ops[] = {
     {"Abs", {abs_f32, abs_f64, abs_i64, same_u64}},
@@ -158,7 +160,8 @@ static const struct unary_op ops[] = {
     {"Reciprocal", FLOAT_LANES(reciprocal)},
     {"Relu", {relu_f32, relu_f64, relu_i64, same_u64}},
     {"Round", FLOAT_LANES(round)},
-    {"Selu", FLOAT_LANES(selu), .params = {{"alpha", 1.67326319217681884765625f}, {"gamma", 1.05070102214813232421875f}}},
+    {"Selu", FLOAT_LANES(selu),
+     .params = {{"alpha", 1.67326319217681884765625f}, {"gamma", 1.05070102214813232421875f}}},
     {"Shrink", FLOAT_LANES(shrink), .in_f64 = true, .params = {{"lambd", 0.5f}, {"bias", 0.0f}}},
     {"Sigmoid", FLOAT_LANES(sigmoid)},
     {"Sign", {sign_f32, sign_f64, sign_i64, sign_u64}},
