@@ -14,30 +14,34 @@ static inline bool is_digit(char c)
     return (unsigned char)(c - '0') < 10;
 }
 
-/* Eight ASCII digits at once, after Lemire: adding 6 carries out of '9' + 1 and above. */
-static inline bool all_digits(uint64_t chars)
+/* The value of eight digits, one a byte, the first in the lowest byte (after Lemire). */
+static inline uint64_t eight_digits(uint64_t digits)
 {
-    return ((chars & (chars + 0x0606060606060606)) & 0xf0f0f0f0f0f0f0f0) == 0x3030303030303030 &&
-           (chars & 0x8080808080808080) == 0;
-}
-
-static inline uint64_t eight_digits(uint64_t chars)
-{
-    chars -= 0x3030303030303030;
-    chars = chars * 10 + (chars >> 8); /* pairs in every other byte */
-    return ((chars & 0x000000ff000000ff) * 0x000f424000000064 +
-            ((chars >> 16) & 0x000000ff000000ff) * 0x0000271000000001) >>
+    digits = digits * 10 + (digits >> 8); /* pairs in every other byte */
+    return ((digits & 0x000000ff000000ff) * 0x000f424000000064 +
+            ((digits >> 16) & 0x000000ff000000ff) * 0x0000271000000001) >>
            32;
 }
 
+/* Appends the digits at `at` to *digits, eight bytes at a time. Their number is found without a branch,
+ * as it varies from number to number. */
 static inline const char *scan_digits(const char *at, const char *end, uint64_t *digits)
 {
+    static const uint32_t pow10[8] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
     uint64_t value = *digits;
     while (end - at >= 8) {
-        uint64_t chars;
-        memcpy(&chars, at, 8);
-        if (!all_digits(chars)) break;
-        value = value * 100000000 + eight_digits(chars);
+        uint64_t bytes;
+        memcpy(&bytes, at, 8);
+        bytes ^= 0x3030303030303030;
+        uint64_t others = (((bytes & 0x7f7f7f7f7f7f7f7f) + 0x7676767676767676) | bytes) & 0x8080808080808080;
+        if (others != 0) {
+            unsigned n_bits = (unsigned)__builtin_ctzll(others) & ~7u; /* of the digits in front */
+            /* Two shifts, for a count of 64; the vacated bytes are zeros in front of the number. */
+            value = value * pow10[n_bits / 8] + eight_digits(bytes << (32 - n_bits / 2) << (32 - n_bits / 2));
+            *digits = value;
+            return at + n_bits / 8;
+        }
+        value = value * 100000000 + eight_digits(bytes);
         at += 8;
     }
     while (at < end && is_digit(*at)) value = value * 10 + (uint64_t)(*at++ - '0');
@@ -99,7 +103,7 @@ const char *decimal_scan(const char *at, const char *end, struct decimal *ret)
         at++;
         if (at < end && is_digit(*at)) return NULL; /* a leading zero */
     } else {
-        while (at < end && is_digit(*at)) digits = digits * 10 + (uint64_t)(*at++ - '0');
+        at = scan_digits(at, end, &digits);
     }
     ptrdiff_t n_digits = at - integer;
     int32_t exponent = 0, fraction = 0;
@@ -135,12 +139,10 @@ static inline uint64_t round_product(uint64_t digits, struct pow10 power, int32_
     uint64_t w = digits << shift;
     u128 low = (u128)w * power.lo, high = (u128)w * power.hi + (uint64_t)(low >> 64);
     uint64_t sticky = (uint64_t)low;
-    int32_t exponent = log2 + 64 - shift;
-    if ((uint64_t)(high >> 64) >> 63 == 0) {
-        high = high << 1 | sticky >> 63;
-        sticky <<= 1;
-        exponent--;
-    }
+    unsigned low_top = (unsigned)(high >> 127) ^ 1; /* no branch: it is one for half of all numbers */
+    high = high << low_top | (sticky >> 63 & low_top);
+    sticky <<= low_top;
+    int32_t exponent = log2 + 64 - shift - (int32_t)low_top;
     /* The value is high * 2^(exponent - 127), and the top bit of high is set. */
     int32_t biased = exponent + format.bias;
     int32_t infinite = 2 * format.bias + 1;
@@ -156,40 +158,11 @@ static inline uint64_t round_product(uint64_t digits, struct pow10 power, int32_
     u128 half = (u128)1 << (127 - keep), rest = keep == 0 ? high : high & (2 * half - 1);
     /* Adding the kept bits to the exponent field lets a carry run into it; a normal one's top bit adds 1. */
     uint64_t bits = ((uint64_t)(biased - 1) << format.mantissa_bits) + kept;
-    if (rest > half) return bits + 1;
-    if (rest == half) return bits + ((sticky != 0 || !exact) ? 1 : (kept & 1));
-    *certain = exact || half - rest > 2;
-    return bits;
+    u128 beyond = rest - half; /* wraps when below half, and then its top bit is set */
+    if (__builtin_expect(beyond == 0, 0)) return bits + ((sticky != 0 || !exact) ? 1 : (kept & 1));
+    if (__builtin_expect(beyond >= -(u128)2, 0)) *certain = exact;
+    return bits + (1 ^ (uint64_t)(beyond >> 127));
 }
-
-static const uint64_t pow5[28] = {1ull,
-                                  5ull,
-                                  25ull,
-                                  125ull,
-                                  625ull,
-                                  3125ull,
-                                  15625ull,
-                                  78125ull,
-                                  390625ull,
-                                  1953125ull,
-                                  9765625ull,
-                                  48828125ull,
-                                  244140625ull,
-                                  1220703125ull,
-                                  6103515625ull,
-                                  30517578125ull,
-                                  152587890625ull,
-                                  762939453125ull,
-                                  3814697265625ull,
-                                  19073486328125ull,
-                                  95367431640625ull,
-                                  476837158203125ull,
-                                  2384185791015625ull,
-                                  11920928955078125ull,
-                                  59604644775390625ull,
-                                  298023223876953125ull,
-                                  1490116119384765625ull,
-                                  7450580596923828125ull};
 
 static inline uint64_t round_power(uint64_t digits, int32_t q, struct decimal_format format, bool *certain)
 {
@@ -208,8 +181,13 @@ __attribute__((noinline)) static uint64_t round_hard(const struct decimal *d, ui
         if (certain && certain_above && above == below) return below;
         return decimal_round_exactly(d, below > 0 ? below - 1 : 0, format);
     }
-    if (q < 0 && q > -28 && d->digits % pow5[-q] == 0) /* digits / 5^-q * 2^q, without an error */
-        return round_product(d->digits / pow5[-q], (struct pow10){1ull << 63, 0}, q, true, format, &certain);
+    if (q < 0 && q > -28) {
+        uint64_t power5 = 1;
+        for (int32_t i = q; i < 0; i++) power5 *= 5;
+        if (d->digits % power5 == 0) /* digits / 5^-q * 2^q, without an error */
+            return round_product(d->digits / power5, (struct pow10){1ull << 63, 0}, q, true, format,
+                                 &certain);
+    }
     return decimal_round_exactly(d, below, format);
 }
 
