@@ -12,11 +12,17 @@
     X(ops_cast) \
     X(ops_concat) \
     X(ops_constant) \
+    X(ops_control) \
     X(ops_gather) \
     X(ops_pad) \
     X(ops_reshape) \
+    X(ops_scan) \
     X(ops_scatter) \
+    X(ops_sequence) \
+    X(ops_sequence_split) \
     X(ops_slice) \
+    X(ops_string) \
+    X(ops_tfidf) \
     X(ops_unary)
 /* clang-format on */
 
