@@ -14,11 +14,21 @@
 #define UNARY(name, isa_)       [F32_UNARY_##name] = f32_##name##__##isa_,
 #define BINARY(name, isa_) \
     [F32_BINARY_##name] = {f32_##name##_vv__##isa_, f32_##name##_vs__##isa_, f32_##name##_sv__##isa_},
-#define TABLE(isa_)                                                                        \
-    {                                                                                      \
-        .isa = #isa_, GEMM_KERNELS(FIELD, isa_).f32_unary = {F32_UNARY_LIST(UNARY, isa_)}, \
-        .f32_binary = {F32_BINARY_LIST(BINARY, isa_)},                                     \
+#define INNER(name, isa_) [F32_REDUCE_##name] = f32_reduce_inner_##name##__##isa_,
+#define OUTER(name, isa_) [F32_REDUCE_##name] = f32_reduce_outer_##name##__##isa_,
+/* clang-format off */
+#define TABLE(isa_)                                         \
+    {                                                       \
+        .isa = #isa_,                                       \
+        GEMM_KERNELS(FIELD, isa_)                           \
+        REDUCE_KERNELS(FIELD, isa_)                         \
+        ATTENTION_KERNELS(FIELD, isa_)                      \
+        .f32_unary = {F32_UNARY_LIST(UNARY, isa_)},         \
+        .f32_binary = {F32_BINARY_LIST(BINARY, isa_)},      \
+        .f32_reduce_inner = {F32_REDUCE_LIST(INNER, isa_)}, \
+        .f32_reduce_outer = {F32_REDUCE_LIST(OUTER, isa_)}, \
     }
+/* clang-format on */
 
 static const struct kernels scalar_kernels = TABLE(scalar);
 #if defined(__aarch64__)

@@ -20,17 +20,23 @@
 #ifndef KERNELS_KERNELS_H
 #define KERNELS_KERNELS_H
 
+#include "kernels/attention/attention_kernels.h"
 #include "kernels/elementwise/elementwise_kernels.h"
 #include "kernels/gemm/gemm_kernels.h"
+#include "kernels/reduce/reduce_kernels.h"
 #include "onnxd/status.h"
 
 struct kernels {
     const char *isa; /* "scalar", "avx2", "avx512" or "neon" */
 #define FIELD(name, type, arg) type *name;
     GEMM_KERNELS(FIELD, 0)
+    REDUCE_KERNELS(FIELD, 0)
+    ATTENTION_KERNELS(FIELD, 0)
 #undef FIELD
     f32_unary_fn *f32_unary[F32_UNARY_COUNT];
     struct f32_binary_kernels f32_binary[F32_BINARY_COUNT];
+    f32_reduce_inner_fn *f32_reduce_inner[F32_REDUCE_COUNT];
+    f32_reduce_outer_fn *f32_reduce_outer[F32_REDUCE_COUNT];
 };
 
 /* Checks ONNXD_ISA and makes the choice. ONNXD_ERR_ARGUMENT: not a name from the list;

@@ -1,16 +1,18 @@
 #include "kernels_test.h"
 
+#include <stdlib.h>
+
 #define MAX_BYTES (4u << 20)
 
 struct operands {
-    struct guard a, b, packed, bias, c0, c, c_scalar, packed_scalar;
+    struct guard a, b, packed, bias, c0, c, c_scalar, packed_scalar, scratch;
 };
 
 static struct operands operands_create(void)
 {
     return (struct operands){guard_create(MAX_BYTES), guard_create(MAX_BYTES), guard_create(MAX_BYTES),
                              guard_create(MAX_BYTES), guard_create(MAX_BYTES), guard_create(MAX_BYTES),
-                             guard_create(MAX_BYTES), guard_create(MAX_BYTES)};
+                             guard_create(MAX_BYTES), guard_create(MAX_BYTES), guard_create(MAX_BYTES)};
 }
 
 /* Elements from the first to the end of the last row, which is not padded to its stride. */
@@ -87,7 +89,14 @@ static void gemm_case(const struct kernels *kernels, struct operands *o, struct 
     s.b = plain;
     g.c = guard_take(&o->c, extent(m, g.ldc, n) * sizeof *g.c);
     s.c = guard_take(&o->c_scalar, extent(m, s.ldc, n) * sizeof *s.c);
-    kernels->f32_gemm(&g);
+    void *scratch = guard_take(&o->scratch, f32_gemv_sparse_scratch(k));
+    bool sparse = m == 1 && rng_below(rng, 2) == 0;
+    for (size_t p = 0; sparse && p < k; p++)
+        if (rng_below(rng, 2) == 0) a[p] = 0;
+    if (sparse)
+        kernels->f32_gemv_sparse(&g, scratch);
+    else
+        kernels->f32_gemm(&g);
     reference->f32_gemm(&s);
     for (size_t i = 0; i < m; i++) {
         for (size_t j = 0; j < n; j++)
@@ -96,7 +105,7 @@ static void gemm_case(const struct kernels *kernels, struct operands *o, struct 
             if (memcmp(&g.c[i * g.ldc + j], "\xa5\xa5\xa5\xa5", 4) != 0)
                 fail_msg("%s m=%zu n=%zu k=%zu: wrote past row %zu", kernels->isa, m, n, k, i);
     }
-    if (!guard_intact(&o->c) || !guard_intact(&o->packed))
+    if (!guard_intact(&o->c) || !guard_intact(&o->packed) || !guard_intact(&o->scratch))
         fail_msg("%s m=%zu n=%zu k=%zu: wrote before its output", kernels->isa, m, n, k);
 }
 
@@ -109,6 +118,7 @@ static void gemm_agrees_with_double_at_every_small_shape(void **state)
     {
         for (size_t m = 0; m <= 18; m++)
             for (size_t n = 0; n <= 40; n++) gemm_case(kernels, &o, &rng, m, n, rng_below(&rng, 40));
+        for (size_t k = 0; k <= 100; k++) gemm_case(kernels, &o, &rng, 1, rng_below(&rng, 100), k);
         for (size_t k = 0; k <= 70; k++) gemm_case(kernels, &o, &rng, 1 + k % 9, 1 + k % 7, k);
     }
 }
@@ -125,6 +135,23 @@ static void gemm_agrees_with_double_at_larger_shapes(void **state)
     struct rng rng = rng_seed(test_seed());
     for_each_kernels(kernels) for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         gemm_case(kernels, &o, &rng, shapes[i][0], shapes[i][1], shapes[i][2]);
+}
+
+static void sparse_gemv_keeps_nan(void **state)
+{
+    (void)state;
+    for_each_kernels(kernels)
+    {
+        float a[3] = {0, NAN, 0}, b[3 * 40], c[40], packed_memory[3 * 64 + 16];
+        void *scratch = malloc(f32_gemv_sparse_scratch(3));
+        float *packed = (float *)(((uintptr_t)packed_memory + 63) & ~(uintptr_t)63);
+        for (size_t i = 0; i < 3 * 40; i++) b[i] = 1;
+        kernels->f32_gemm_pack(packed, b, 40, 0, 40, 3);
+        struct f32_gemm g = {.m = 1, .n = 40, .k = 3, .a = a, .lda = 3, .b = packed, .c = c, .ldc = 40};
+        kernels->f32_gemv_sparse(&g, scratch);
+        for (size_t i = 0; i < 40; i++) assert_true(isnan(c[i]));
+        free(scratch);
+    }
 }
 
 static void gemm_adds_into_its_own_output(void **state)
@@ -174,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_agrees_with_double_at_every_small_shape),
         cmocka_unit_test(gemm_agrees_with_double_at_larger_shapes),
+        cmocka_unit_test(sparse_gemv_keeps_nan),
         cmocka_unit_test(gemm_adds_into_its_own_output),
         cmocka_unit_test(relu_passes_nan_on),
     };

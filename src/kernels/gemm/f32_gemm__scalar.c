@@ -39,3 +39,15 @@ void f32_gemm__scalar(const struct f32_gemm *g)
         for (size_t j = 0; j < g->n; j++) c[j] = activate(g, c[j]);
     }
 }
+
+void f32_gemv_sparse__scalar(const struct f32_gemm *g, void *scratch)
+{
+    (void)scratch;
+    for (size_t j = 0; j < g->n; j++)
+        g->c[j] = (g->bias != NULL ? g->bias[j] : 0.0f) + (g->c0 != NULL ? g->c0[j] : 0.0f);
+    for (size_t p = 0; p < g->k; p++) {
+        if (g->a[p] == 0.0f) continue;
+        for (size_t j = 0; j < g->n; j++) g->c[j] += g->a[p] * g->b[p * g->n + j];
+    }
+    for (size_t j = 0; j < g->n; j++) g->c[j] = activate(g, g->c[j]);
+}

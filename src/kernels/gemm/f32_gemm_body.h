@@ -255,6 +255,64 @@ static void narrow(const struct f32_gemm *g)
     if (g->act > F32_ACT_RELU) activate_block(g, g->c, g->m, g->n);
 }
 
+/* ---- one row without its zeros ---- */
+
+SIMD_INLINE void sparse_panel(const size_t V, const enum tile_tail kind, const struct gemm_tile *t,
+                              const float *value, const uint32_t *index, size_t n)
+{
+    vt tail = vt_first(t->cols - (V - 1) * VF_LANES);
+    vf acc[4][1][TILE_MAX_VECS];
+    size_t i = 0;
+    tile_start(1, V, kind, t, acc[0], tail);
+    SIMD_UNROLL
+    for (size_t s = 1; s < 4; s++) {
+        SIMD_UNROLL
+        for (size_t v = 0; v < V; v++) acc[s][0][v] = vf_zero();
+    }
+    for (; i + 4 <= n; i += 4) {
+        SIMD_UNROLL
+        for (size_t s = 0; s < 4; s++)
+            tile_step(1, V, TILE_FULL, t, acc[s], value + i + s, t->b + index[i + s] * GEMM_PANEL, tail);
+    }
+    for (; i < n; i++) tile_step(1, V, TILE_FULL, t, acc[0], value + i, t->b + index[i] * GEMM_PANEL, tail);
+    SIMD_UNROLL
+    for (size_t v = 0; v < V; v++)
+        acc[0][0][v] = vf_add(vf_add(acc[0][0][v], acc[1][0][v]), vf_add(acc[2][0][v], acc[3][0][v]));
+    tile_store(1, V, kind, t, acc[0]);
+}
+
+void ISA(f32_gemv_sparse)(const struct f32_gemm *g, void *scratch)
+{
+    if (g->n <= GEMM_NARROW) {
+        ISA(f32_gemm)(g);
+        return;
+    }
+    float *value = scratch;
+    uint32_t *index = (uint32_t *)scratch + g->k + 16;
+    size_t n = simd_nonzeros(value, index, g->a, g->k), col = 0;
+    struct gemm_tile t = {.cols = GEMM_PANEL, .lowest = tile_lowest(g->act == F32_ACT_RELU)};
+    for (; col < g->n; col += GEMM_PANEL) {
+        t.b = g->b + col * g->k;
+        t.c = g->c + col;
+        t.bias = g->bias != NULL ? g->bias + col : NULL;
+        t.c0 = g->c0 != NULL ? g->c0 + col : NULL;
+        if (col + GEMM_PANEL <= g->n) {
+            sparse_panel(GEMM_VECS, TILE_FULL, &t, value, index, n);
+            continue;
+        }
+        t.cols = g->n - col;
+        switch ((t.cols + VF_LANES - 1) / VF_LANES) {
+        case 1: sparse_panel(1, TILE_C_TAIL, &t, value, index, n); break;
+        case 2: sparse_panel(2, TILE_C_TAIL, &t, value, index, n); break;
+#if GEMM_VECS > 2
+        case 3: sparse_panel(3, TILE_C_TAIL, &t, value, index, n); break;
+        default: sparse_panel(4, TILE_C_TAIL, &t, value, index, n); break;
+#endif
+        }
+    }
+    if (g->act > F32_ACT_RELU) activate_block(g, g->c, 1, g->n);
+}
+
 void ISA(f32_gemm)(const struct f32_gemm *g)
 {
     if (g->m == 0 || g->n == 0) return;

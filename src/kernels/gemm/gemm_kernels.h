@@ -1,6 +1,9 @@
 /* kernels/gemm/gemm_kernels.h - matrix products of 32-bit floats.
  *
- * f32_gemm   C[m,n] = act(A[m,k] * B[k,n] + bias + C0) with B packed once.
+ * f32_gemm         C[m,n] = act(A[m,k] * B[k,n] + bias + C0) with B packed once
+ * f32_gemv_sparse  the same for one row with many zeros
+ * f32_matmul       C[m,n] = A[m,k] * B[k,n] + C0 of matrices known only now, either of them transposed
+ *
  * Any sizes, zero included (k = 0 gives act(bias + C0)). Nothing outside the named elements is read or
  * written, whatever the strides. Strides count elements; a stride is at least the row's length.
  *
@@ -51,10 +54,41 @@ typedef size_t f32_gemm_packed_size_fn(size_t n, size_t k);
 /* Packs B, row-major [k, n] with row stride ldb, or [n, k] where `transposed` is not 0. */
 typedef void f32_gemm_pack_fn(float *packed, const float *b, size_t ldb, int transposed, size_t n, size_t k);
 
+/* f32_gemm of one row (m must be 1) that leaves zeros of A out: where A comes from a ReLU about half of B is
+ * not read. Weights that a zero meets are not looked at, so an infinite or NaN one goes unnoticed there. The
+ * caller tries which of the two is faster for its data. scratch: f32_gemv_sparse_scratch(k) bytes, aligned
+ * for floats; k below 2^27. */
+typedef void f32_gemv_sparse_fn(const struct f32_gemm *g, void *scratch);
+static inline size_t f32_gemv_sparse_scratch(size_t k)
+{
+    return (k + 16) * (sizeof(float) + sizeof(uint32_t));
+}
+
+/* C[m,n] = A[m,k] * B[k,n] + C0, nothing packed beforehand. */
+struct f32_matmul {
+    size_t m, n, k;
+    const float *a; /* [m, k], or [k, m] where a_transposed; row stride lda */
+    size_t lda;
+    int a_transposed;
+    const float *b; /* [k, n], or [n, k] where b_transposed; row stride ldb */
+    size_t ldb;
+    int b_transposed;
+    const float *c0; /* [m, n], row stride ldc0; NULL for 0; may be c */
+    size_t ldc0;
+    float *c; /* [m, n], row stride ldc; overlaps neither a nor b */
+    size_t ldc;
+};
+
+/* scratch: F32_MATMUL_SCRATCH floats, 64-byte aligned; not kept between calls. */
+#define F32_MATMUL_SCRATCH ((size_t)384 * 32)
+typedef void f32_matmul_fn(const struct f32_matmul *g, float *scratch);
+
 #define GEMM_KERNELS(X, arg)                              \
     X(f32_gemm, f32_gemm_fn, arg)                         \
     X(f32_gemm_packed_size, f32_gemm_packed_size_fn, arg) \
-    X(f32_gemm_pack, f32_gemm_pack_fn, arg)
+    X(f32_gemm_pack, f32_gemm_pack_fn, arg)               \
+    X(f32_gemv_sparse, f32_gemv_sparse_fn, arg)           \
+    X(f32_matmul, f32_matmul_fn, arg)
 
 #define DECLARE(name, type, isa) type name##__##isa;
 GEMM_KERNELS(DECLARE, scalar)

@@ -37,6 +37,10 @@ SIMD_INLINE void vf_store_t(float *p, vt t, vf v)
 {
     _mm256_maskstore_ps(p, t, v);
 }
+SIMD_INLINE vf vf_keep(vf v, vt t, vf other)
+{
+    return _mm256_blendv_ps(other, v, _mm256_castsi256_ps(t));
+}
 SIMD_INLINE vf vf_set1(float x)
 {
     return _mm256_set1_ps(x);
@@ -197,6 +201,7 @@ SIMD_INLINE float vf_hmin(vf a)
 }
 #undef SIMD_FOLD
 
-#include "kernels/simd/simd_scale2.h"
+#include "kernels/simd/simd_generic.h"
+#include "kernels/simd/simd_transpose8.h"
 
 #endif

@@ -36,6 +36,10 @@ SIMD_INLINE void vf_store_t(float *p, vt t, vf v)
 {
     _mm512_mask_storeu_ps(p, t, v);
 }
+SIMD_INLINE vf vf_keep(vf v, vt t, vf other)
+{
+    return _mm512_mask_mov_ps(other, t, v);
+}
 SIMD_INLINE vf vf_set1(float x)
 {
     return _mm512_set1_ps(x);
@@ -196,5 +200,23 @@ SIMD_INLINE float vf_hmin(vf a)
     return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q) ? __builtin_nanf("") : folded;
 }
 #undef SIMD_FOLD
+
+SIMD_INLINE size_t simd_nonzeros(float *value, uint32_t *index, const float *x, size_t n)
+{
+    size_t found = 0;
+    __m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for (size_t i = 0; i < n; i += 16) {
+        __m512 v = vf_load_t(x + i, vt_first(n - i));
+        __mmask16 nonzero = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+        /* Compressed in registers: the store that compresses is many times slower. */
+        _mm512_storeu_ps(value + found, _mm512_maskz_compress_ps(nonzero, v));
+        _mm512_storeu_si512(index + found, _mm512_maskz_compress_epi32(nonzero, at));
+        found += (size_t)__builtin_popcount(nonzero);
+        at = _mm512_add_epi32(at, _mm512_set1_epi32(16));
+    }
+    return found;
+}
+
+#include "kernels/simd/simd_transpose8.h"
 
 #endif

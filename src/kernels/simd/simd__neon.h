@@ -47,6 +47,11 @@ SIMD_INLINE void vf_store_t(float *p, vt t, vf v)
     if (t > 1) vst1q_lane_f32(p + 1, v, 1);
     if (t > 2) vst1q_lane_f32(p + 2, v, 2);
 }
+SIMD_INLINE vf vf_keep(vf v, vt t, vf other)
+{
+    static const uint32_t lanes[4] = {0, 1, 2, 3};
+    return vbslq_f32(vcltq_u32(vld1q_u32(lanes), vdupq_n_u32((uint32_t)t)), v, other);
+}
 SIMD_INLINE vf vf_set1(float x)
 {
     return vdupq_n_f32(x);
@@ -193,6 +198,27 @@ SIMD_INLINE float vf_hmin(vf a)
     return vminvq_f32(a);
 }
 
-#include "kernels/simd/simd_scale2.h"
+#define SIMD_BLOCK ((size_t)4)
+SIMD_INLINE void simd_transpose(float *dst, size_t ldd, const float *src, size_t lds, size_t rows,
+                                size_t cols)
+{
+    vf r[4];
+    vt t = vt_first(cols);
+    SIMD_UNROLL
+    for (size_t i = 0; i < 4; i++) r[i] = i < rows ? vf_load_t(src + i * lds, t) : vf_zero();
+    float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(r[0], r[1]));
+    float64x2_t b = vreinterpretq_f64_f32(vtrn2q_f32(r[0], r[1]));
+    float64x2_t c = vreinterpretq_f64_f32(vtrn1q_f32(r[2], r[3]));
+    float64x2_t d = vreinterpretq_f64_f32(vtrn2q_f32(r[2], r[3]));
+    r[0] = vreinterpretq_f32_f64(vtrn1q_f64(a, c));
+    r[1] = vreinterpretq_f32_f64(vtrn1q_f64(b, d));
+    r[2] = vreinterpretq_f32_f64(vtrn2q_f64(a, c));
+    r[3] = vreinterpretq_f32_f64(vtrn2q_f64(b, d));
+    SIMD_UNROLL
+    for (size_t i = 0; i < 4; i++)
+        if (i < cols) vst1q_f32(dst + i * ldd, r[i]);
+}
+
+#include "kernels/simd/simd_generic.h"
 
 #endif

@@ -4,8 +4,9 @@
 
 #include "kernels/simd/simd_base.h"
 
-#define SIMD_ISA scalar
-#define VF_LANES 1
+#define SIMD_ISA   scalar
+#define SIMD_BLOCK ((size_t)1)
+#define VF_LANES   1
 
 typedef float vf;
 typedef int32_t vi;
@@ -31,6 +32,10 @@ SIMD_INLINE void vf_store(float *p, vf v)
 SIMD_INLINE void vf_store_t(float *p, vt t, vf v)
 {
     if (t > 0) *p = v;
+}
+SIMD_INLINE vf vf_keep(vf v, vt t, vf other)
+{
+    return t > 0 ? v : other;
 }
 SIMD_INLINE vf vf_set1(float x)
 {
@@ -181,6 +186,13 @@ SIMD_INLINE float vf_hmin(vf a)
     return a;
 }
 
-#include "kernels/simd/simd_scale2.h"
+SIMD_INLINE void simd_transpose(float *dst, size_t ldd, const float *src, size_t lds, size_t rows,
+                                size_t cols)
+{
+    (void)ldd, (void)lds;
+    if (cols > 0) *dst = rows > 0 ? *src : 0.0f;
+}
+
+#include "kernels/simd/simd_generic.h"
 
 #endif

@@ -8,6 +8,11 @@
  * - vf_min(a, b) and vf_max(a, b) give b when either is NaN or both are zero, so a NaN passes when it
  *   stands on the right; the *_nan forms give NaN when either is NaN.
  * - vf_fma(a, b, c) = a * b + c and vf_fnma(a, b, c) = c - a * b, in one rounding where the CPU has it.
+ * - vf_keep(v, t, other) = v in the lanes of t, other elsewhere.
+ * - simd_nonzeros lists the elements of x that are not 0 (NaN is not) and returns how many; it may write up
+ *   to VF_LANES entries past those.
+ * - simd_transpose writes the transpose of a block of at most SIMD_BLOCK x SIMD_BLOCK: rows 0..cols-1 of
+ *   dst get SIMD_BLOCK floats each, absent source rows reading as 0.
  * - vf_scale2(x, n) = x * 2^n for integral n in -252..254, through denormals and into infinity. */
 #ifndef KERNELS_SIMD_BASE_H
 #define KERNELS_SIMD_BASE_H

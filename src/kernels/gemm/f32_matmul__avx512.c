@@ -1,0 +1,5 @@
+/* f32_matmul for AVX-512. */
+#include "kernels/simd/simd__avx512.h"
+
+#include "kernels/gemm/gemm_shape__avx512.h"
+#include "kernels/gemm/f32_matmul_body.h"
