@@ -56,9 +56,25 @@ SIMD_INLINE float fold_lanes(const struct reduction red, vf a)
     return product;
 }
 
+/* Rows of at most one vector. */
+SIMD_INLINE void reduce_short(const struct reduction red, float *y, const float *x, size_t ldx, size_t rows,
+                              size_t cols)
+{
+    vt tail = vt_first(cols);
+    for (; rows > 0; rows--, x += ldx) {
+        vf start = neutral(red);
+        float whole = fold_lanes(red, vf_keep(take(red, start, vf_load_t(x, tail)), tail, start));
+        *y++ = red.mean ? whole / (float)cols : whole;
+    }
+}
+
 SIMD_INLINE void reduce_inner(const struct reduction red, float *y, const float *x, size_t ldx, size_t rows,
                               size_t cols)
 {
+    if (cols <= VF_LANES) {
+        reduce_short(red, y, x, ldx, rows, cols);
+        return;
+    }
     for (; rows > 0; rows--, x += ldx) {
         vf acc[4];
         size_t j = 0;
