@@ -1,0 +1,178 @@
+#include "evolve/run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+
+onnxd_status run_create(const struct run_options *options, struct run **ret_run, onnxd_error *err)
+{
+    struct run *run = calloc(1, sizeof *run);
+    if (run == NULL) return error_set(err, ONNXD_ERR_NOMEM, "run: no memory");
+    run->options = *options;
+    run->n_workers = options->threads == NULL ? 1 : threads_count(options->threads);
+    run->result.fitness = -INFINITY;
+    arena_init(&run->champion_arena, 0);
+    onnxd_status status = population_create(&run->options.params, &options->task->shape, options->seed,
+                                            options->memory_limit_bytes, &run->population, err);
+    if (status == ONNXD_OK) {
+        run->trials = calloc(run->population->n_genomes, sizeof *run->trials);
+        run->workers = calloc(run->n_workers, sizeof *run->workers);
+        if (run->trials == NULL || run->workers == NULL)
+            status = error_set(err, ONNXD_ERR_NOMEM, "run: no memory for %u workers", run->n_workers);
+        else
+            for (uint32_t i = 0; i < run->n_workers; i++) task_worker_init(&run->workers[i]);
+    }
+    if (status != ONNXD_OK)
+        run_free(run);
+    else
+        *ret_run = run;
+    return status;
+}
+
+void run_free(struct run *run)
+{
+    if (run == NULL) return;
+    for (uint32_t i = 0; run->workers != NULL && i < run->n_workers; i++) task_worker_done(&run->workers[i]);
+    free(run->workers);
+    free(run->trials);
+    population_free(run->population);
+    arena_done(&run->champion_arena);
+    free(run);
+}
+
+/* One evaluation of a whole generation. Chunks report failure into their own place. */
+struct evaluation {
+    struct run *run;
+    onnxd_status *status; /* [n_chunks] */
+    onnxd_error *err;     /* [n_workers] */
+};
+
+static void evaluate_chunk(void *context, uint32_t chunk, uint32_t worker)
+{
+    const struct evaluation *evaluation = context;
+    struct run *run = evaluation->run;
+    const struct task *task = run->options.task;
+    uint32_t first = chunk * task->chunk, n = run->population->n_genomes - first;
+    if (n > task->chunk) n = task->chunk;
+    onnxd_status status = task->evaluate(task, &run->options.task_options, &run->workers[worker],
+                                         run->population->genomes + first, n, run->trials + first,
+                                         &evaluation->err[worker]);
+    if (status != ONNXD_OK) evaluation->status[worker] = status;
+}
+
+static onnxd_status evaluate(struct run *run, onnxd_error *err)
+{
+    uint32_t chunk = run->options.task->chunk;
+    uint32_t n_chunks = (run->population->n_genomes + chunk - 1) / chunk;
+    onnxd_status status = ONNXD_OK;
+    onnxd_status *statuses = calloc(run->n_workers, sizeof *statuses);
+    onnxd_error *errors = calloc(run->n_workers, sizeof *errors);
+    if (statuses == NULL || errors == NULL) {
+        status = error_set(err, ONNXD_ERR_NOMEM, "run: no memory");
+        goto out;
+    }
+    struct evaluation evaluation = {.run = run, .status = statuses, .err = errors};
+    if (run->options.threads != NULL)
+        threads_run(run->options.threads, evaluate_chunk, &evaluation, n_chunks);
+    else
+        for (uint32_t i = 0; i < n_chunks; i++) evaluate_chunk(&evaluation, i, 0);
+    for (uint32_t i = 0; i < run->n_workers; i++) {
+        if (statuses[i] == ONNXD_OK) continue;
+        status = statuses[i];
+        if (err != NULL) *err = errors[i];
+        break;
+    }
+out:
+    free(statuses);
+    free(errors);
+    return status;
+}
+
+static onnxd_status keep_champion(struct run *run, uint32_t place, onnxd_error *err)
+{
+    const struct genome *genome = &run->population->genomes[place];
+    arena_reset(&run->champion_arena);
+    if (!genome_copy(&run->champion_arena, genome, &run->champion))
+        return error_set(err, ONNXD_ERR_NOMEM, "run: no memory for the champion");
+    run->result.fitness = genome->fitness;
+    run->result.n_hidden = genome_n_hidden(genome, &run->population->shape);
+    run->result.n_enabled = genome_n_enabled(genome);
+    return ONNXD_OK;
+}
+
+/* Writes fitness into the genomes and sums up the generation. Returns the place of the first solver, or of
+ * the best genome when there is none. */
+static uint32_t sum_up(struct run *run, bool *ret_solved)
+{
+    struct population *p = run->population;
+    uint32_t solver = UINT32_MAX;
+    double fitness = 0;
+    uint64_t n_hidden = 0, n_enabled = 0;
+    for (uint32_t i = 0; i < p->n_genomes; i++) {
+        p->genomes[i].fitness = run->trials[i].fitness;
+        fitness += run->trials[i].fitness;
+        run->result.n_steps += run->trials[i].n_steps;
+        n_hidden += genome_n_hidden(&p->genomes[i], &p->shape);
+        n_enabled += genome_n_enabled(&p->genomes[i]);
+        if (run->trials[i].solved && solver == UINT32_MAX) solver = i;
+    }
+    run->result.n_generations++;
+    run->result.n_evaluations += p->n_genomes;
+    uint32_t best = population_best(p);
+    run->stats = (struct run_generation_stats){
+        .generation = p->generation,
+        .best_fitness = p->genomes[best].fitness,
+        .mean_fitness = fitness / p->n_genomes,
+        .n_species = p->n_species,
+        .threshold = p->threshold,
+        .mean_hidden = (double)n_hidden / p->n_genomes,
+        .mean_enabled = (double)n_enabled / p->n_genomes,
+    };
+    if (run->options.task->confirm != NULL) {
+        *ret_solved = run->trials[best].solved;
+        return best;
+    }
+    *ret_solved = solver != UINT32_MAX;
+    return *ret_solved ? solver : best;
+}
+
+static onnxd_status confirm(struct run *run, uint32_t place, bool *ret_solved, onnxd_error *err)
+{
+    struct confirmation confirmation;
+    onnxd_status status = run->options.task->confirm(run->options.task, &run->workers[0],
+                                                     &run->population->genomes[place], &confirmation, err);
+    if (status != ONNXD_OK) return status;
+    run->result.n_confirmations++;
+    run->result.n_steps += confirmation.n_steps;
+    run->result.generalization = confirmation.generalization;
+    *ret_solved = confirmation.solved;
+    return ONNXD_OK;
+}
+
+onnxd_status run_generation(struct run *run, onnxd_error *err)
+{
+    uint64_t start_ns = monotonic_ns();
+    onnxd_status status = evaluate(run, err);
+    if (status != ONNXD_OK) return status;
+    bool solved;
+    uint32_t place = sum_up(run, &solved);
+    if (solved && run->options.task->confirm != NULL) {
+        status = confirm(run, place, &solved, err);
+        if (status != ONNXD_OK) return status;
+    }
+    if (solved || run->population->genomes[place].fitness > run->result.fitness) {
+        status = keep_champion(run, place, err);
+        if (status != ONNXD_OK) return status;
+    }
+    run->result.solved = solved;
+    run->stats.evaluate_ns = monotonic_ns() - start_ns;
+    run->finished = solved || run->result.n_generations >= run->options.max_generations;
+    if (run->finished) return ONNXD_OK;
+    start_ns = monotonic_ns();
+    status = population_advance(run->population, err);
+    run->stats.breed_ns = monotonic_ns() - start_ns;
+    return status;
+}
