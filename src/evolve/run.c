@@ -139,9 +139,13 @@ static uint32_t sum_up(struct run *run, bool *ret_solved)
     return *ret_solved ? solver : best;
 }
 
+/* An elite that failed once would fail again: it is not confirmed twice. */
 static onnxd_status confirm(struct run *run, uint32_t place, bool *ret_solved, onnxd_error *err)
 {
     struct confirmation confirmation;
+    uint64_t id = run->population->genomes[place].id;
+    *ret_solved = false;
+    if (run->refused_id == id + 1) return ONNXD_OK;
     onnxd_status status = run->options.task->confirm(run->options.task, &run->workers[0],
                                                      &run->population->genomes[place], &confirmation, err);
     if (status != ONNXD_OK) return status;
@@ -149,6 +153,7 @@ static onnxd_status confirm(struct run *run, uint32_t place, bool *ret_solved, o
     run->result.n_steps += confirmation.n_steps;
     run->result.generalization = confirmation.generalization;
     *ret_solved = confirmation.solved;
+    run->refused_id = id + 1;
     return ONNXD_OK;
 }
 

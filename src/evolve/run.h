@@ -63,6 +63,7 @@ struct run {
     struct run_generation_stats stats; /* of the latest generation */
     struct arena champion_arena;
     struct genome champion; /* the solver, or the best so far */
+    uint64_t refused_id;    /* genome that failed the latest confirmation, plus one */
 };
 
 ONNXD_MUST_USE onnxd_status run_create(const struct run_options *options, struct run **ret_run,
