@@ -229,7 +229,15 @@ static onnxd_status confirm_blind(const struct task *task, struct task_worker *w
     return ONNXD_OK;
 }
 
-static const char *const DEFAULTS[][2] = {{"population_size", "150"}, {NULL, NULL}};
+/* Velocities are given: a network without hidden nodes solves the task, so weights are what is searched. */
+static const char *const DEFAULTS[][2] = {
+    {"population_size", "100"},    {"weight_mutation_rate", "1"},  {"weight_power", "0.5"},
+    {"weight_replace_range", "5"}, {"add_node_rate", "0.01"},      {"add_link_rate", "0.1"},
+    {"toggle_rate", "0.1"},        {"reenable_rate", "0.1"},       {"crossover_rate", "0.5"},
+    {"mate_only_rate", "0.1"},     {"average_weights_rate", "0"},  {"weight_difference_weight", "0.2"},
+    {"initial_threshold", "4"},    {"threshold_step", "0.1"},      {"survival_share", "0.1"},
+    {"species_stagnation", "5"},   {"elitism_min_offspring", "2"}, {NULL, NULL},
+};
 static const char *const BLIND_DEFAULTS[][2] = {
     {"population_size", "150"}, {"recurrent", "yes"}, {NULL, NULL}};
 

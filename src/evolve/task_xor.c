@@ -31,8 +31,12 @@ static onnxd_status evaluate_xor(const struct task *task, const struct task_opti
 }
 
 static const char *const DEFAULTS[][2] = {
-    {"population_size", "150"},
-    {NULL, NULL},
+    {"population_size", "150"},        {"weight_mutation_rate", "1"},  {"weight_perturb_rate", "0.8"},
+    {"weight_power", "0.3"},           {"weight_replace_range", "5"},  {"weight_limit", "15"},
+    {"add_node_rate", "0.02"},         {"add_link_rate", "0.3"},       {"reenable_rate", "0.1"},
+    {"crossover_rate", "0.5"},         {"mate_only_rate", "0"},        {"average_weights_rate", "1"},
+    {"target_species", "8"},           {"threshold_step", "0.5"},      {"survival_share", "0.1"},
+    {"population_stagnation", "1000"}, {"elitism_min_offspring", "2"}, {NULL, NULL},
 };
 
 const struct task TASK_XOR = {

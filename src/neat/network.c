@@ -20,7 +20,7 @@ struct view {
     uint32_t *cursor; /* by depth of the stack: the next gene to look at (depth never exceeds genes + 1) */
 };
 
-enum { NONE = UINT32_MAX };
+#define NONE UINT32_MAX
 
 void network_compiler_done(struct network_compiler *compiler)
 {

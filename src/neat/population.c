@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-enum { DEFAULT_MEMORY_GIB = 4 };
+enum { DEFAULT_MEMORY_GIB = 4, MAX_ENDS = 65536 };
 
 static onnxd_status out_of_memory(const struct population *p, onnxd_error *err)
 {
@@ -59,7 +59,7 @@ static bool speciate(struct population *p, struct genome *genomes)
     return true;
 }
 
-static uint32_t species_place(const struct population *p, uint32_t id)
+uint32_t population_species_place(const struct population *p, uint32_t id)
 {
     uint32_t low = 0, high = p->n_species;
     while (low + 1 < high) {
@@ -77,7 +77,7 @@ void population_index_species(struct population *p)
 {
     for (uint32_t s = 0; s < p->n_species; s++) p->species[s].n_members = 0;
     for (uint32_t i = 0; i < p->n_genomes; i++)
-        p->species[species_place(p, p->genomes[i].species)].n_members++;
+        p->species[population_species_place(p, p->genomes[i].species)].n_members++;
     uint32_t n = 0, first = 0;
     for (uint32_t s = 0; s < p->n_species; s++) {
         if (p->species[s].n_members == 0) continue;
@@ -88,21 +88,22 @@ void population_index_species(struct population *p)
     }
     p->n_species = n;
     for (uint32_t i = 0; i < p->n_genomes; i++) {
-        struct species *species = &p->species[species_place(p, p->genomes[i].species)];
+        struct species *species = &p->species[population_species_place(p, p->genomes[i].species)];
         p->by_species[species->first + species->n_members++] = i;
     }
 }
 
-onnxd_status population_create(const struct neat_params *params, const struct genome_shape *shape,
-                               uint64_t seed, uint64_t memory_limit_bytes, struct population **ret_population,
-                               onnxd_error *err)
+onnxd_status population_alloc(const struct neat_params *params, const struct genome_shape *shape,
+                              uint64_t seed, uint64_t memory_limit_bytes, struct population **ret_population,
+                              onnxd_error *err)
 {
-    if (shape->n_inputs < 1 || shape->n_outputs < 1 || shape->n_inputs > 65536 || shape->n_outputs > 65536)
-        return error_set(err, ONNXD_ERR_ARGUMENT,
-                         "population: %u inputs and %u outputs, expected 1..65536 each", shape->n_inputs,
-                         shape->n_outputs);
+    if (shape->n_inputs < 1 || shape->n_outputs < 1 || shape->n_inputs > MAX_ENDS ||
+        shape->n_outputs > MAX_ENDS)
+        return error_set(err, ONNXD_ERR_ARGUMENT, "population: %u inputs and %u outputs, expected 1..%u each",
+                         shape->n_inputs, shape->n_outputs, (unsigned)MAX_ENDS);
     if (shape->recurrent != params->recurrent)
-        return error_set(err, ONNXD_ERR_ARGUMENT, "population: the task and parameter 'recurrent' disagree");
+        return error_set(err, ONNXD_ERR_ARGUMENT, "recurrent: this task needs '%s'",
+                         shape->recurrent ? "yes" : "no");
     if (memory_limit_bytes == 0) memory_limit_bytes = (uint64_t)DEFAULT_MEMORY_GIB << 30;
     struct population *p = calloc(1, sizeof *p);
     if (p == NULL) return error_set(err, ONNXD_ERR_NOMEM, "population: no memory");
@@ -118,14 +119,30 @@ onnxd_status population_create(const struct neat_params *params, const struct ge
     p->genomes = calloc(p->n_genomes, sizeof *p->genomes);
     p->next_genomes = calloc(p->n_genomes, sizeof *p->next_genomes);
     p->by_species = calloc(p->n_genomes, sizeof *p->by_species);
-    bool ok = p->genomes != NULL && p->next_genomes != NULL && p->by_species != NULL;
+    if (p->genomes == NULL || p->next_genomes == NULL || p->by_species == NULL) {
+        population_free(p);
+        return error_set(err, ONNXD_ERR_NOMEM, "population: no memory for %u genomes",
+                         params->population_size);
+    }
+    *ret_population = p;
+    return ONNXD_OK;
+}
+
+onnxd_status population_create(const struct neat_params *params, const struct genome_shape *shape,
+                               uint64_t seed, uint64_t memory_limit_bytes, struct population **ret_population,
+                               onnxd_error *err)
+{
+    struct population *p = NULL;
+    onnxd_status status = population_alloc(params, shape, seed, memory_limit_bytes, &p, err);
+    if (status != ONNXD_OK) return status;
+    bool ok = true;
     for (uint32_t i = 0; ok && i < p->n_genomes; i++) {
         ok = breed_initial(&p->breeder, &p->rng) &&
              genome_copy(&p->arenas[0], &p->breeder.child, &p->genomes[i]);
         if (ok) p->genomes[i].id = p->next_genome_id++;
     }
     if (!ok || !speciate(p, p->genomes)) {
-        onnxd_status status = out_of_memory(p, err);
+        status = out_of_memory(p, err);
         population_free(p);
         return status;
     }

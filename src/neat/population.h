@@ -79,7 +79,14 @@ uint32_t population_best(const struct population *population);
 /* Bytes held by genomes of both generations. */
 uint64_t population_memory_bytes(const struct population *population);
 
-/* For restoring: sorts the generation into species that exist already. */
+/* For restoring: a population whose genomes, innovations and species are still to be filled in; the sorting
+ * of its genomes into species that exist already; and the place in species[] of the one with number `id`, or
+ * of its neighbour when there is none. */
+ONNXD_MUST_USE onnxd_status population_alloc(const struct neat_params *params,
+                                             const struct genome_shape *shape, uint64_t seed,
+                                             uint64_t memory_limit_bytes, struct population **ret_population,
+                                             onnxd_error *err);
 void population_index_species(struct population *population);
+uint32_t population_species_place(const struct population *population, uint32_t id);
 
 #endif
