@@ -1,5 +1,6 @@
 #include "evolve/summary.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/error.h"
