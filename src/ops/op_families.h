@@ -7,20 +7,26 @@
 
 /* clang-format off */
 #define OP_FAMILIES(X) \
+    X(ops_arg) \
     X(ops_binary) \
     X(ops_broadcast) \
     X(ops_cast) \
     X(ops_concat) \
     X(ops_constant) \
     X(ops_control) \
+    X(ops_dropout) \
     X(ops_gather) \
+    X(ops_matmul) \
     X(ops_pad) \
+    X(ops_reduce) \
     X(ops_reshape) \
     X(ops_scan) \
     X(ops_scatter) \
+    X(ops_select) \
     X(ops_sequence) \
     X(ops_sequence_split) \
     X(ops_slice) \
+    X(ops_softmax) \
     X(ops_string) \
     X(ops_tfidf) \
     X(ops_unary)
