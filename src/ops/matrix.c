@@ -3,31 +3,31 @@
 #include <string.h>
 
 /* C += A * B row by row; integers wrap. */
-#define MULTIPLY(name, T, A)                                                              \
-    static void name(const struct matrix_product *p)                                      \
-    {                                                                                     \
-        const T *a = p->a, *b = p->b;                                                     \
-        for (int64_t i = 0; i < p->m; i++) {                                              \
-            A *c = (A *)p->c + i * p->ldc;                                                \
-            if (!p->add) memset(c, 0, (size_t)p->n * sizeof *c);                          \
-            const T *row = p->a_transposed ? a + i : a + i * p->lda;                      \
-            int64_t step = p->a_transposed ? p->lda : 1;                                  \
-            if (p->b_transposed) {                                                        \
-                for (int64_t j = 0; j < p->n; j++) {                                      \
-                    A sum = 0;                                                            \
-                    const T *column = b + j * p->ldb;                                     \
+#define MULTIPLY(name, T, A)                                                                   \
+    static void name(const struct matrix_product *p)                                           \
+    {                                                                                          \
+        const T *a = p->a, *b = p->b;                                                          \
+        for (int64_t i = 0; i < p->m; i++) {                                                   \
+            A *c = (A *)p->c + i * p->ldc;                                                     \
+            if (!p->add) memset(c, 0, (size_t)p->n * sizeof *c);                               \
+            const T *row = p->a_transposed ? a + i : a + i * p->lda;                           \
+            int64_t step = p->a_transposed ? p->lda : 1;                                       \
+            if (p->b_transposed) {                                                             \
+                for (int64_t j = 0; j < p->n; j++) {                                           \
+                    A sum = 0;                                                                 \
+                    const T *column = b + j * p->ldb;                                          \
                     for (int64_t k = 0; k < p->k; k++) sum += (A)row[k * step] * (A)column[k]; \
-                    c[j] += sum;                                                          \
-                }                                                                         \
-                continue;                                                                 \
-            }                                                                             \
-            for (int64_t k = 0; k < p->k; k++) {                                          \
-                const A x = (A)row[k * step];                                             \
-                const T *other = b + k * p->ldb;                                          \
-                LOOP_INDEPENDENT                                                          \
-                for (int64_t j = 0; j < p->n; j++) c[j] += x * (A)other[j];               \
-            }                                                                             \
-        }                                                                                 \
+                    c[j] += sum;                                                               \
+                }                                                                              \
+                continue;                                                                      \
+            }                                                                                  \
+            for (int64_t k = 0; k < p->k; k++) {                                               \
+                const A x = (A)row[k * step];                                                  \
+                const T *other = b + k * p->ldb;                                               \
+                LOOP_INDEPENDENT                                                               \
+                for (int64_t j = 0; j < p->n; j++) c[j] += x * (A)other[j];                    \
+            }                                                                                  \
+        }                                                                                      \
     }
 
 MULTIPLY(multiply_f32, float, float)

@@ -77,7 +77,8 @@ static onnxd_status prepare_arg(struct op_plan *plan, onnxd_error *err)
     uint32_t axis;
     onnxd_status status = plan_state(plan, sizeof *state, (void **)&state, err);
     if (status == ONNXD_OK)
-        status = op_axis(plan->node, node_attribute_int(plan->node, "axis", 0), plan->in[0]->rank, &axis, err);
+        status = op_axis(plan->node, node_attribute_int(plan->node, "axis", 0), plan->in[0]->rank, &axis,
+                         err);
     if (status != ONNXD_OK) return status;
     state->lines = lines_of(plan->in[0], axis);
     state->smallest = strcmp(plan->node->op_type, "ArgMin") == 0;
@@ -115,7 +116,8 @@ static onnxd_status run_arg(struct op_run *run, onnxd_error *err)
     return ONNXD_OK;
 }
 
-/* ---- TopK: k is an attribute before opset 10, input 1 from then on -------------------------------------- */
+/* ---- TopK: k is an attribute before opset 10, input 1 from then on --------------------------------------
+ */
 
 static onnxd_status shapes_topk(struct op_shapes *s, onnxd_error *err)
 {
@@ -167,7 +169,8 @@ static onnxd_status prepare_topk(struct op_plan *plan, onnxd_error *err)
     state->lines = lines_of(in, axis);
     state->k = plan->out[0]->dims[axis];
     state->smallest = node_attribute_int(plan->node, "largest", 1) == 0;
-    plan->workspace_bytes = (size_t)state->lines.n * sizeof(uint64_t) + (size_t)state->k * sizeof(struct candidate);
+    plan->workspace_bytes = (size_t)state->lines.n * sizeof(uint64_t) +
+                            (size_t)state->k * sizeof(struct candidate);
     return ONNXD_OK;
 }
 
@@ -278,9 +281,9 @@ static onnxd_status run_cumsum(struct op_run *run, onnxd_error *err)
     return ONNXD_OK;
 }
 
-#define ARG(name)                                                                                        \
-    {                                                                                                    \
-        "", name, 1, OP_LATEST, 1, 1, 1, 1, 0, check_attributes, shapes_arg, NULL, prepare_arg, run_arg   \
+#define ARG(name)                                                                                       \
+    {                                                                                                   \
+        "", name, 1, OP_LATEST, 1, 1, 1, 1, 0, check_attributes, shapes_arg, NULL, prepare_arg, run_arg \
     }
 
 const struct op_def ops_arg[] = {

@@ -63,8 +63,7 @@ static onnxd_status run_dropout(struct op_run *run, onnxd_error *err)
     const onnxd_tensor *in = run->in[0], *out = run->out[0];
     const onnxd_tensor *mask = run->n_out > 1 ? run->out[1] : NULL;
     double ratio = (double)node_attribute_float(run->node, "ratio", 0.5f);
-    if (has_inputs(run->node))
-        ratio = tensor_given(run->in, run->n_in, 1) ? element_f64(run->in[1], 0) : 0.5;
+    if (has_inputs(run->node)) ratio = tensor_given(run->in, run->n_in, 1) ? element_f64(run->in[1], 0) : 0.5;
     if (!(ratio >= 0 && ratio < 1))
         return op_error(err, run->node, ONNXD_ERR_RANGE, "ratio %g is outside [0, 1)", ratio);
     if (trains(run->node, run->in, run->n_in) && ratio > 0) {

@@ -14,8 +14,8 @@
 #include "tensor/dtype.h"
 #include "tensor/shape.h"
 
-#define MATMUL_TYPES                                                                                    \
-    (TYPES_FLOAT | TYPE_BIT(ONNXD_INT32) | TYPE_BIT(ONNXD_INT64) | TYPE_BIT(ONNXD_UINT32) |             \
+#define MATMUL_TYPES                                                                        \
+    (TYPES_FLOAT | TYPE_BIT(ONNXD_INT32) | TYPE_BIT(ONNXD_INT64) | TYPE_BIT(ONNXD_UINT32) | \
      TYPE_BIT(ONNXD_UINT64))
 
 /* ---- packed right operands --------------------------------------------------------------------------- */
@@ -133,8 +133,14 @@ static onnxd_status prepare_matmul(struct op_plan *plan, onnxd_error *err)
 static void multiply_packed(const struct matmul_state *state, const struct packed_matrix *packed,
                             const float *a, float *c)
 {
-    struct f32_gemm g = {.m = (size_t)state->product.m, .n = (size_t)packed->n, .k = (size_t)packed->k,
-                         .a = a, .lda = (size_t)packed->k, .b = packed->b, .c = c, .ldc = (size_t)packed->n};
+    struct f32_gemm g = {.m = (size_t)state->product.m,
+                         .n = (size_t)packed->n,
+                         .k = (size_t)packed->k,
+                         .a = a,
+                         .lda = (size_t)packed->k,
+                         .b = packed->b,
+                         .c = c,
+                         .ldc = (size_t)packed->n};
     kernels_get()->f32_gemm(&g);
 }
 
@@ -286,8 +292,14 @@ static onnxd_status run_gemm(struct op_run *run, onnxd_error *err)
     struct matrix_product p = state->product;
     if (packed != NULL && !p.a_transposed) {
         const float *bias = c != NULL && state->c_is_bias ? c->data : NULL;
-        struct f32_gemm g = {.m = (size_t)p.m, .n = (size_t)p.n, .k = (size_t)p.k, .a = run->in[0]->data,
-                             .lda = (size_t)p.lda, .b = packed->b, .bias = bias, .c = out->data,
+        struct f32_gemm g = {.m = (size_t)p.m,
+                             .n = (size_t)p.n,
+                             .k = (size_t)p.k,
+                             .a = run->in[0]->data,
+                             .lda = (size_t)p.lda,
+                             .b = packed->b,
+                             .bias = bias,
+                             .c = out->data,
                              .ldc = (size_t)p.n};
         kernels_get()->f32_gemm(&g);
         if (bias == NULL) finish_gemm(state, c, 1.0f, out->data, out);

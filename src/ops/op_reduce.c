@@ -16,9 +16,9 @@
 
 enum reduction { SUM, MEAN, PROD, MAX, MIN, L1, L2, SUM_SQUARE, LOG_SUM, LOG_SUM_EXP };
 
-static const char *const names[] = {"ReduceSum",       "ReduceMean",   "ReduceProd", "ReduceMax",
-                                    "ReduceMin",       "ReduceL1",     "ReduceL2",   "ReduceSumSquare",
-                                    "ReduceLogSum",    "ReduceLogSumExp"};
+static const char *const names[] = {"ReduceSum",    "ReduceMean",     "ReduceProd", "ReduceMax",
+                                    "ReduceMin",    "ReduceL1",       "ReduceL2",   "ReduceSumSquare",
+                                    "ReduceLogSum", "ReduceLogSumExp"};
 
 static enum reduction reduction_of(const struct node *node)
 {
@@ -96,18 +96,30 @@ static onnxd_status shapes_reduce(struct op_shapes *s, onnxd_error *err)
 
 /* Accumulates n elements x, either all into acc[0] or each into its own acc[i]. For LOG_SUM_EXP shift[] is
  * the maximum found before. */
-#define ACCUMULATE(name, T, A, MAX_OF, MIN_OF, MAGNITUDE)                                               \
-    static void name(enum reduction reduction, A *acc, int64_t step, const T *x, int64_t n)  \
-    {                                                                                        \
-        switch (reduction) {                                                                 \
-        case PROD: for (int64_t i = 0; i < n; i++) acc[i * step] *= (A)x[i]; break;           \
-        case MAX: for (int64_t i = 0; i < n; i++) acc[i * step] = MAX_OF(acc[i * step], (A)x[i]); break; \
-        case MIN: for (int64_t i = 0; i < n; i++) acc[i * step] = MIN_OF(acc[i * step], (A)x[i]); break; \
-        case L1: for (int64_t i = 0; i < n; i++) acc[i * step] += MAGNITUDE(A, x[i]); break; \
-        case L2:                                                                             \
-        case SUM_SQUARE: for (int64_t i = 0; i < n; i++) acc[i * step] += (A)x[i] * (A)x[i]; break; \
-        default: for (int64_t i = 0; i < n; i++) acc[i * step] += (A)x[i]; break;             \
-        }                                                                                    \
+#define ACCUMULATE(name, T, A, MAX_OF, MIN_OF, MAGNITUDE)                                   \
+    static void name(enum reduction reduction, A *acc, int64_t step, const T *x, int64_t n) \
+    {                                                                                       \
+        switch (reduction) {                                                                \
+        case PROD:                                                                          \
+            for (int64_t i = 0; i < n; i++) acc[i * step] *= (A)x[i];                       \
+            break;                                                                          \
+        case MAX:                                                                           \
+            for (int64_t i = 0; i < n; i++) acc[i * step] = MAX_OF(acc[i * step], (A)x[i]); \
+            break;                                                                          \
+        case MIN:                                                                           \
+            for (int64_t i = 0; i < n; i++) acc[i * step] = MIN_OF(acc[i * step], (A)x[i]); \
+            break;                                                                          \
+        case L1:                                                                            \
+            for (int64_t i = 0; i < n; i++) acc[i * step] += MAGNITUDE(A, x[i]);            \
+            break;                                                                          \
+        case L2:                                                                            \
+        case SUM_SQUARE:                                                                    \
+            for (int64_t i = 0; i < n; i++) acc[i * step] += (A)x[i] * (A)x[i];             \
+            break;                                                                          \
+        default:                                                                            \
+            for (int64_t i = 0; i < n; i++) acc[i * step] += (A)x[i];                       \
+            break;                                                                          \
+        }                                                                                   \
     }
 
 #define MAGNITUDE_OF(A, x)   ((x) < 0 ? 0 - (A)(x) : (A)(x))
@@ -206,8 +218,7 @@ static onnxd_status prepare_reduce(struct op_plan *plan, onnxd_error *err)
     int64_t axes[ONNXD_MAX_RANK];
     uint32_t n;
     status = find_axes(plan->node, plan->in, plan->n_in, axes, &n, err);
-    if (status == ONNXD_OK)
-        status = plan_loops(plan->node, plan->in[0], plan->out[0], axes, n, state, err);
+    if (status == ONNXD_OK) status = plan_loops(plan->node, plan->in[0], plan->out[0], axes, n, state, err);
     state->ready = true;
     return status;
 }
@@ -225,10 +236,11 @@ static void start(const struct reduce_state *state, enum reduction reduction, vo
     if (reduction == MAX) first = state->lane == LANE_I64 ? (uint64_t)INT64_MIN : 0;
     if (reduction == MIN) first = state->lane == LANE_I64 ? INT64_MAX : UINT64_MAX;
     if (floating)
-        fill_f64(acc, state->n_out, reduction == PROD  ? 1
-                                    : reduction == MAX ? -HUGE_VAL
-                                    : reduction == MIN ? HUGE_VAL
-                                                       : 0);
+        fill_f64(acc, state->n_out,
+                 reduction == PROD  ? 1
+                 : reduction == MAX ? -HUGE_VAL
+                 : reduction == MIN ? HUGE_VAL
+                                    : 0);
     for (int64_t i = 0; i < state->n_out && !floating; i++) ints[i] = first;
 }
 
@@ -310,14 +322,22 @@ static onnxd_status run_reduce(struct op_run *run, onnxd_error *err)
     return ONNXD_OK;
 }
 
-#define REDUCE(name)                                                                                     \
-    {                                                                                                    \
-        "", name, 1, OP_LATEST, 1, 2, 1, 1, 0, check_attributes, shapes_reduce, NULL, prepare_reduce,     \
-            run_reduce                                                                                   \
+#define REDUCE(name)                                                                                  \
+    {                                                                                                 \
+        "", name, 1, OP_LATEST, 1, 2, 1, 1, 0, check_attributes, shapes_reduce, NULL, prepare_reduce, \
+            run_reduce                                                                                \
     }
 
 const struct op_def ops_reduce[] = {
-    REDUCE("ReduceSum"), REDUCE("ReduceMean"), REDUCE("ReduceProd"), REDUCE("ReduceMax"),
-    REDUCE("ReduceMin"), REDUCE("ReduceL1"), REDUCE("ReduceL2"), REDUCE("ReduceSumSquare"),
-    REDUCE("ReduceLogSum"), REDUCE("ReduceLogSumExp"), {0},
+    REDUCE("ReduceSum"),
+    REDUCE("ReduceMean"),
+    REDUCE("ReduceProd"),
+    REDUCE("ReduceMax"),
+    REDUCE("ReduceMin"),
+    REDUCE("ReduceL1"),
+    REDUCE("ReduceL2"),
+    REDUCE("ReduceSumSquare"),
+    REDUCE("ReduceLogSum"),
+    REDUCE("ReduceLogSumExp"),
+    {0},
 };

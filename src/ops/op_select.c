@@ -45,8 +45,8 @@ static onnxd_status run_compress(struct op_run *run, onnxd_error *err)
     int64_t dims[ONNXD_MAX_RANK], n = 0;
     uint32_t axis = 0, rank = 1;
     if (node_attribute(run->node, "axis") != NULL) {
-        onnxd_status status =
-            op_axis(run->node, node_attribute_int(run->node, "axis", 0), in->rank, &axis, err);
+        onnxd_status status = op_axis(run->node, node_attribute_int(run->node, "axis", 0), in->rank, &axis,
+                                      err);
         if (status != ONNXD_OK) return status;
         l = lines_of(in, axis);
         memcpy(dims, in->dims, sizeof dims);
@@ -186,7 +186,8 @@ struct groups {
     int64_t *order;  /* [slices] scratch; then [n] group at each place */
 };
 
-static onnxd_status find_groups(struct op_run *run, const struct slices *s, struct groups *g, onnxd_error *err)
+static onnxd_status find_groups(struct op_run *run, const struct slices *s, struct groups *g,
+                                onnxd_error *err)
 {
     size_t n = (size_t)s->lines.n;
     int64_t *room = op_allocate(run, (5 * n + 1) * sizeof *room);
@@ -260,7 +261,8 @@ static onnxd_status run_unique(struct op_run *run, onnxd_error *err)
 static onnxd_status shapes_reverse_sequence(struct op_shapes *s, onnxd_error *err)
 {
     const struct value_info *in = s->in[0];
-    int64_t time = node_attribute_int(s->node, "time_axis", 0), batch = node_attribute_int(s->node, "batch_axis", 1);
+    int64_t time = node_attribute_int(s->node, "time_axis", 0),
+            batch = node_attribute_int(s->node, "batch_axis", 1);
     onnxd_status status = infer_type(s, 0, TYPES_ANY, err);
     if (status == ONNXD_OK) status = infer_type(s, 1, TYPE_BIT(ONNXD_INT64), err);
     if (status == ONNXD_OK) status = infer_rank(s, 1, 1, err);

@@ -113,10 +113,10 @@ static onnxd_status run_softmax(struct op_run *run, onnxd_error *err)
     return ONNXD_OK;
 }
 
-#define SOFT(name)                                                                                        \
-    {                                                                                                     \
-        "", name, 1, OP_LATEST, 1, 1, 1, 1, 0, check_attributes, shapes_softmax, NULL, prepare_softmax,    \
-            run_softmax                                                                                   \
+#define SOFT(name)                                                                                      \
+    {                                                                                                   \
+        "", name, 1, OP_LATEST, 1, 1, 1, 1, 0, check_attributes, shapes_softmax, NULL, prepare_softmax, \
+            run_softmax                                                                                 \
     }
 
 const struct op_def ops_softmax[] = {SOFT("Softmax"), SOFT("LogSoftmax"), SOFT("Hardmax"), {0}};
