@@ -83,7 +83,9 @@ static void describe_default(const struct cli_option *o, const void *target, cha
     case CLI_FLAG:
         if (*(const bool *)at) snprintf(out, n, "on");
         break;
-    case CLI_TEXT: snprintf(out, n, "%s", *(const char *const *)at != NULL ? *(const char *const *)at : ""); break;
+    case CLI_TEXT:
+        snprintf(out, n, "%s", *(const char *const *)at != NULL ? *(const char *const *)at : "");
+        break;
     case CLI_U32: print_number(out, n, o, *(const uint32_t *)at); break;
     case CLI_U64:
     case CLI_BYTES: print_number(out, n, o, (double)*(const uint64_t *)at); break;
@@ -135,7 +137,8 @@ void cli_print_help(const struct cli_command *command, const void *target)
     }
     printf("  --help%*sthis text\n  --version%*sthe version\n", HELP_COLUMN - 8, "", HELP_COLUMN - 11, "");
     if (command->n_options > 0)
-        printf("\nEvery option can come from the environment: ONNXD_ and its name, as in ONNXD_MAX_BATCH=64.\n");
+        printf(
+            "\nEvery option can come from the environment: ONNXD_ and its name, as in ONNXD_MAX_BATCH=64.\n");
     if (command->notes != NULL) printf("\n%s\n", command->notes);
 }
 

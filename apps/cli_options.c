@@ -95,15 +95,15 @@ const char *cli_nearest(const char *word, const char *const *words, size_t n)
 struct parse {
     const struct cli_command *command;
     char *target;
-    bool *given; /* [n_options] */
+    bool *given;     /* [n_options] */
     char origin[96]; /* "--max-batch" or "ONNXD_MAX_BATCH", for messages */
 };
 
 static int wrong_number(const struct parse *p, const struct cli_option *o, const char *text, const char *what)
 {
     if (o->max > 0)
-        return cli_usage_error(p->command, "%s: expected %s in %.15g..%.15g, got '%s'", p->origin, what, o->min,
-                               o->max, text);
+        return cli_usage_error(p->command, "%s: expected %s in %.15g..%.15g, got '%s'", p->origin, what,
+                               o->min, o->max, text);
     if (o->min > 0)
         return cli_usage_error(p->command, "%s: expected %s of at least %.15g, got '%s'", p->origin, what,
                                o->min, text);
@@ -127,7 +127,8 @@ static bool read_whole(const struct cli_option *o, const char *text, size_t n, u
     if (o->type == CLI_BYTES && i + 1 == n) {
         const char *suffix = memchr("kKmMgG", text[i], 6);
         if (suffix == NULL || *suffix == 0) return false;
-        unsigned shift = 10 * ((unsigned)strcspn("kmg", (char[]){(char)tolower((unsigned char)*suffix), 0}) + 1);
+        unsigned shift = 10 *
+                         ((unsigned)strcspn("kmg", (char[]){(char)tolower((unsigned char)*suffix), 0}) + 1);
         if (x > UINT64_MAX >> shift) return false;
         x <<= shift;
         i++;
@@ -149,13 +150,15 @@ static int set_whole(struct parse *p, const struct cli_option *o, const char *te
     return CLI_GO_ON;
 }
 
-static int set_numbers(struct parse *p, const struct cli_option *o, const char *text, struct cli_numbers *list)
+static int set_numbers(struct parse *p, const struct cli_option *o, const char *text,
+                       struct cli_numbers *list)
 {
     struct cli_numbers numbers = {.n = 0};
     for (const char *at = text;; at++) {
         size_t n = strcspn(at, ",");
         uint64_t x;
-        if (!read_whole(o, at, n, UINT32_MAX, &x)) return wrong_number(p, o, text, "whole numbers with commas");
+        if (!read_whole(o, at, n, UINT32_MAX, &x))
+            return wrong_number(p, o, text, "whole numbers with commas");
         if (numbers.n == CLI_MAX_NUMBERS)
             return cli_usage_error(p->command, "%s: takes at most %d numbers", p->origin, CLI_MAX_NUMBERS);
         numbers.items[numbers.n++] = (uint32_t)x;
@@ -170,7 +173,8 @@ static int set_f64(struct parse *p, const struct cli_option *o, const char *text
 {
     char *end;
     double x = strtod(text, &end);
-    if (end == text || *end != 0 || !isfinite(x) || !within(o, x)) return wrong_number(p, o, text, "a number");
+    if (end == text || *end != 0 || !isfinite(x) || !within(o, x))
+        return wrong_number(p, o, text, "a number");
     *at = x;
     return CLI_GO_ON;
 }
@@ -329,7 +333,8 @@ static int take_variable(struct parse *p, const struct cli_option *o)
     if (o->type != CLI_TEXTS) return set_value(p, o, text);
     static char *kept[16]; /* the pieces live as long as the process, like the environment itself */
     static size_t n_kept;
-    if (n_kept == sizeof kept / sizeof *kept || (kept[n_kept] = strdup(text)) == NULL) return CLI_EXIT_FAILURE;
+    if (n_kept == sizeof kept / sizeof *kept || (kept[n_kept] = strdup(text)) == NULL)
+        return CLI_EXIT_FAILURE;
     return take_list(p, o, kept[n_kept++]);
 }
 

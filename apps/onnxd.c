@@ -16,9 +16,9 @@ static const struct subcommand commands[] = {
 
 static void print_list(const char *program, const char *kind, const struct subcommand *list, size_t n)
 {
-    printf("usage: %s %s [options]\n\n", program, kind);
+    printf("usage: %s <%s> [options]\n\n", program, kind);
     for (size_t i = 0; i < n; i++) printf("  %-10s %s\n", list[i].name, list[i].summary);
-    printf("\n%s %s --help tells the options of each.\n", program, kind);
+    printf("\n%s <%s> --help tells the options of each.\n", program, kind);
 }
 
 static int unknown(const char *program, const char *kind, const char *word, const struct subcommand *list,
@@ -57,5 +57,5 @@ static int dispatch(const char *program, const char *kind, const struct subcomma
 
 int main(int argc, char **argv)
 {
-    return dispatch("onnxd", "COMMAND", CLI_TABLE(commands), argc, argv);
+    return dispatch("onnxd", "command", CLI_TABLE(commands), argc, argv);
 }

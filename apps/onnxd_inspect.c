@@ -15,12 +15,9 @@ static const struct cli_option options[] = {
      "what loads the model"},
 };
 
-static const struct cli_command command = {"onnxd inspect",
-                                           "Shows what a model takes, gives and costs.",
-                                           CLI_TABLE(options),
-                                           .positionals = "MODEL",
-                                           .min_positionals = 1,
-                                           .max_positionals = 1};
+static const struct cli_command command = {"onnxd inspect",      "Shows what a model takes, gives and costs.",
+                                           CLI_TABLE(options),   .positionals = "MODEL",
+                                           .min_positionals = 1, .max_positionals = 1};
 
 static void print_io(const char *kind, const onnxd_io_info *info)
 {

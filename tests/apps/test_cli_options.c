@@ -29,10 +29,8 @@ static const struct cli_option options[] = {
     {"batches", CLI_NUMBERS, CLI_AT(struct values, batches), "N,N", "sizes", .min = 1, .max = 1000},
 };
 
-static const struct cli_command command = {"onnxd test", "A test.",
-                                           CLI_TABLE(options),
-                                           .positionals = "THING...",
-                                           .max_positionals = 2};
+static const struct cli_command command = {"onnxd test", "A test.", CLI_TABLE(options),
+                                           .positionals = "THING...", .max_positionals = 2};
 
 /* What the call prints on the two streams goes to `text`. */
 static int parse(const char *line, struct values *v, char **argv, uint32_t *n, char *text, size_t n_text)
@@ -72,9 +70,10 @@ static void values_of_every_type_are_read(void **state)
     (void)state;
     struct values v = defaults;
     uint32_t n = 9;
-    int result = parse("one --model a.onnx --model=b.onnx --verbose --max-batch 7 --body-bytes 3M --rate -1.5 "
-                       "--engine onnxruntime --batches 1,32,1000 --input - -- --two",
-                       &v, args, &n, text, sizeof text);
+    int result = parse(
+        "one --model a.onnx --model=b.onnx --verbose --max-batch 7 --body-bytes 3M --rate -1.5 "
+        "--engine onnxruntime --batches 1,32,1000 --input - -- --two",
+        &v, args, &n, text, sizeof text);
     assert_int_equal(result, CLI_GO_ON);
     assert_int_equal(n, 2);
     assert_string_equal(args[1], "one");
@@ -127,7 +126,8 @@ static void faults_name_the_option_and_what_was_expected(void **state)
         struct values v = defaults;
         uint32_t n = 0;
         int result = parse(cases[i].line, &v, args, &n, text, sizeof text);
-        if (result != CLI_EXIT_USAGE || strstr(text, cases[i].want) == NULL || strncmp(text, "onnxd test: ", 12))
+        if (result != CLI_EXIT_USAGE || strstr(text, cases[i].want) == NULL ||
+            strncmp(text, "onnxd test: ", 12))
             fail_msg("%s: exit %d, expected \"%s\" in: %s", cases[i].line, result, cases[i].want, text);
     }
 }
