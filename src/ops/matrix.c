@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "kernels/kernels.h"
+
 /* C += A * B row by row; integers wrap. */
 #define MULTIPLY(name, T, A)                                                                   \
     static void name(const struct matrix_product *p)                                           \
@@ -30,15 +32,31 @@
         }                                                                                      \
     }
 
-MULTIPLY(multiply_f32, float, float)
 MULTIPLY(multiply_f64, double, double)
 MULTIPLY(multiply_i64, uint64_t, uint64_t)
 
+static void multiply_f32(const struct matrix_product *p, float *scratch)
+{
+    struct f32_matmul g = {.m = (size_t)p->m,
+                           .n = (size_t)p->n,
+                           .k = (size_t)p->k,
+                           .a = p->a,
+                           .lda = (size_t)p->lda,
+                           .a_transposed = p->a_transposed,
+                           .b = p->b,
+                           .ldb = (size_t)p->ldb,
+                           .b_transposed = p->b_transposed,
+                           .c0 = p->add ? p->c : NULL,
+                           .ldc0 = (size_t)p->ldc,
+                           .c = p->c,
+                           .ldc = (size_t)p->ldc};
+    kernels_get()->f32_matmul(&g, scratch);
+}
+
 void matrix_multiply(const struct matrix_product *p, void *scratch)
 {
-    (void)scratch;
     if (p->lane == LANE_F32)
-        multiply_f32(p);
+        multiply_f32(p, scratch);
     else if (p->lane == LANE_F64)
         multiply_f64(p);
     else
@@ -47,7 +65,7 @@ void matrix_multiply(const struct matrix_product *p, void *scratch)
 
 size_t matrix_scratch_bytes(void)
 {
-    return 64;
+    return F32_MATMUL_SCRATCH * sizeof(float);
 }
 
 const void *matrix_operand(enum lane lane, const onnxd_tensor *tensor, void *room)

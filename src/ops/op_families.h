@@ -7,6 +7,7 @@
 
 /* clang-format off */
 #define OP_FAMILIES(X) \
+    X(ops_einsum) \
     X(ops_arg) \
     X(ops_binary) \
     X(ops_broadcast) \
