@@ -127,8 +127,7 @@ onnxd_status einsum_parse(const struct node *node, const uint32_t *ranks, uint32
         r.at += 2;
         onnxd_status status = read_term(&r, &term);
         if (status != ONNXD_OK) return status;
-        if (r.at != r.len)
-            return op_error(err, node, ONNXD_ERR_MODEL, "equation: more than one output");
+        if (r.at != r.len) return op_error(err, node, ONNXD_ERR_MODEL, "equation: more than one output");
     }
     onnxd_status status = place(node, &term, term.ellipsis ? most_covered : 0, &ret->out, err);
     return status == ONNXD_OK ? check_output(node, ret, uses, err) : status;

@@ -8,11 +8,7 @@
 
 #include "ops/op.h"
 
-enum {
-    EINSUM_MAX_INPUTS = 16,
-    EINSUM_ELLIPSIS = 52,
-    EINSUM_LABELS = EINSUM_ELLIPSIS + ONNXD_MAX_RANK
-};
+enum { EINSUM_MAX_INPUTS = 16, EINSUM_ELLIPSIS = 52, EINSUM_LABELS = EINSUM_ELLIPSIS + ONNXD_MAX_RANK };
 
 struct einsum_term {
     uint32_t rank;

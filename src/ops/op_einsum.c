@@ -140,19 +140,22 @@ static onnxd_status reserve(struct planner *p, int64_t n, struct place *ret)
 {
     size_t n_bytes = (size_t)n * lane_size(p->state->lane);
     if (n < 0)
-        return op_error(p->err, p->plan->node, ONNXD_ERR_LIMIT, "equation: an intermediate result is too large");
+        return op_error(p->err, p->plan->node, ONNXD_ERR_LIMIT,
+                        "equation: an intermediate result is too large");
     *ret = (struct place){FROM_WORKSPACE, p->used};
     p->used += (n_bytes + 63) / 64 * 64;
     return ONNXD_OK;
 }
 
-/* A step that copies `from` into `to`, which has some of its labels in another order; the others are summed. */
+/* A step that copies `from` into `to`, which has some of its labels in another order; the others are summed.
+ */
 static void add_copy(struct planner *p, const struct view *to, const struct view *from)
 {
     struct einsum_step *step = &p->state->steps[p->state->n_steps++];
     int64_t dims[LOOPS_MAX_RANK];
     uint32_t n = 0;
-    *step = (struct einsum_step){.to = to->place, .a = from->place, .to_type = to->type, .a_type = from->type};
+    *step = (struct einsum_step){
+        .to = to->place, .a = from->place, .to_type = to->type, .a_type = from->type};
     step->n_to = shape_n_elements(to->dim, to->rank);
     for (uint32_t i = 0; i < to->rank; i++) dims[n++] = to->dim[i];
     for (uint32_t i = 0; i < from->rank; i++)
@@ -239,8 +242,9 @@ static onnxd_status settle_operand(struct planner *p, struct view *v, const stru
     return ONNXD_OK;
 }
 
-static void sort_labels(const struct view *a, const struct view *b, const bool *wanted, struct label_list *stack,
-                        struct label_list *rows, struct label_list *inner, struct label_list *columns)
+static void sort_labels(const struct view *a, const struct view *b, const bool *wanted,
+                        struct label_list *stack, struct label_list *rows, struct label_list *inner,
+                        struct label_list *columns)
 {
     stack->n = rows->n = inner->n = columns->n = 0;
     for (uint32_t i = 0; i < a->rank; i++) {
@@ -269,10 +273,11 @@ static onnxd_status contract(struct planner *p, struct view *a, struct view *b, 
     if (status != ONNXD_OK) return status;
     sort_labels(a, b, wanted, &stack, &rows, &inner, &columns);
     if (stack.n + rows.n + columns.n > LOOPS_MAX_RANK)
-        return op_error(p->err, p->plan->node, ONNXD_ERR_LIMIT, "equation: an intermediate result has rank %u",
-                        stack.n + rows.n + columns.n);
+        return op_error(p->err, p->plan->node, ONNXD_ERR_LIMIT,
+                        "equation: an intermediate result has rank %u", stack.n + rows.n + columns.n);
     status = settle_operand(p, a, &stack, &rows, &inner, &m->lda, &m->a_transposed);
-    if (status == ONNXD_OK) status = settle_operand(p, b, &stack, &inner, &columns, &m->ldb, &m->b_transposed);
+    if (status == ONNXD_OK)
+        status = settle_operand(p, b, &stack, &inner, &columns, &m->ldb, &m->b_transposed);
     if (status != ONNXD_OK) return status;
     struct view c = {.type = p->lane_type};
     for (uint32_t i = 0; i < stack.n; i++) add_label(&c, a, (uint32_t)find(a, stack.label[i]));
@@ -339,7 +344,8 @@ static onnxd_status prepare_einsum(struct op_plan *plan, onnxd_error *err)
     struct planner p = {.plan = plan, .used = matrix_scratch_bytes(), .err = err};
     size_t n_steps = 5 * (size_t)plan->n_in + 2;
     if (status == ONNXD_OK)
-        status = plan_state(plan, sizeof *p.state + n_steps * sizeof p.state->steps[0], (void **)&p.state, err);
+        status = plan_state(plan, sizeof *p.state + n_steps * sizeof p.state->steps[0], (void **)&p.state,
+                            err);
     if (status != ONNXD_OK) return status;
     p.state->lane = lane_of(plan->in[0]->type);
     p.lane_type = lane_types[p.state->lane];
@@ -365,8 +371,8 @@ static char *resolve(const struct op_run *run, struct place place)
 }
 
 /* Sums of one innermost loop; integers wrap. */
-static void sum_run(enum lane lane, const struct einsum_step *step, const char *from, int64_t at, int64_t stride,
-                    int64_t n, char *to, int64_t to_at)
+static void sum_run(enum lane lane, const struct einsum_step *step, const char *from, int64_t at,
+                    int64_t stride, int64_t n, char *to, int64_t to_at)
 {
     union lane_block x;
     double sum = 0, before;
@@ -423,8 +429,8 @@ static void run_copy(enum lane lane, const struct einsum_step *step, const char 
     }
 }
 
-static void run_product(enum lane lane, const struct einsum_step *step, const char *a, const char *b, char *to,
-                        void *scratch)
+static void run_product(enum lane lane, const struct einsum_step *step, const char *a, const char *b,
+                        char *to, void *scratch)
 {
     struct matrix_product m = step->product;
     int64_t size = (int64_t)lane_size(lane);
@@ -445,8 +451,8 @@ static onnxd_status run_einsum(struct op_run *run, onnxd_error *err)
     for (uint32_t i = 0; i < state->n_steps; i++) {
         const struct einsum_step *step = &state->steps[i];
         if (step->multiplies)
-            run_product(state->lane, step, resolve(run, step->a), resolve(run, step->b), resolve(run, step->to),
-                        run->workspace);
+            run_product(state->lane, step, resolve(run, step->a), resolve(run, step->b),
+                        resolve(run, step->to), run->workspace);
         else
             run_copy(state->lane, step, resolve(run, step->a), resolve(run, step->to));
     }
