@@ -207,6 +207,9 @@ static onnxd_status read_node(struct onnx_reader *r, struct onnx_scope *scope, c
         return error_set(r->err, ONNXD_ERR_LIMIT, "node '%.100s': too many nodes, inputs or outputs",
                          text_of(proto->name));
     const char *domain = domain_of(proto->domain);
+    if (strcmp(domain, "onnxd") == 0)
+        return error_set(r->err, ONNXD_ERR_MODEL, "node '%.100s': domain 'onnxd' is reserved",
+                         text_of(proto->name));
     const char *name = arena_printf(r->arena, "%s%s", scope->prefix, text_of(proto->name));
     if (name == NULL) return no_room(r);
     if (text_of(proto->name)[0] == 0) name = NULL;

@@ -9,6 +9,7 @@
 #define OP_FAMILIES(X) \
     X(ops_einsum) \
     X(ops_arg) \
+    X(ops_assemble) \
     X(ops_binary) \
     X(ops_broadcast) \
     X(ops_cast) \
@@ -16,6 +17,7 @@
     X(ops_constant) \
     X(ops_control) \
     X(ops_dropout) \
+    X(ops_dense) \
     X(ops_gather) \
     X(ops_matmul) \
     X(ops_pad) \

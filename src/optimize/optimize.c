@@ -20,6 +20,20 @@ static onnxd_status settle(struct pass *pass)
     return status;
 }
 
+static onnxd_status fuse(struct pass *pass)
+{
+    static const pass_fn passes[] = {pass_fuse_assemble, pass_fuse_dense};
+    onnxd_status status = ONNXD_OK;
+    do {
+        pass->n_changes = 0;
+        status = pass_simplify(pass);
+        if (status == ONNXD_OK && pass->n_changes > 0) status = settle(pass), pass->n_changes = 1;
+    } while (status == ONNXD_OK && pass->n_changes > 0);
+    for (size_t i = 0; i < sizeof passes / sizeof passes[0] && status == ONNXD_OK; i++)
+        status = passes[i](pass);
+    return status;
+}
+
 static onnxd_status pack_graph(struct graph *graph, onnxd_error *err)
 {
     for (uint32_t i = 0; i < graph->n_nodes; i++) {
@@ -43,6 +57,9 @@ onnxd_status optimize_graph(struct graph *graph, const struct optimize_options *
     if (options->ret_n_original != NULL) *options->ret_n_original = graph->n_nodes;
     onnxd_status status = pass_bind_operators(&pass);
     if (status == ONNXD_OK) status = settle(&pass);
+    if (status == ONNXD_OK && options->ret_row_wise != NULL)
+        *options->ret_row_wise = graph_is_row_wise(graph, graph->arena);
+    if (status == ONNXD_OK && !options->no_fusion) status = fuse(&pass);
     if (status == ONNXD_OK) status = pack_graph(graph, err);
     evaluator_done(&evaluator);
     return status;

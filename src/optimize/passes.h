@@ -30,6 +30,19 @@ ONNXD_MUST_USE onnxd_status pass_infer(struct pass *pass);
 /* Puts the branch of an If whose condition is constant in its place. */
 ONNXD_MUST_USE onnxd_status pass_inline_if(struct pass *pass);
 
+/* Drops nodes that change nothing and second copies of a node. */
+ONNXD_MUST_USE onnxd_status pass_simplify(struct pass *pass);
+
+/* Matrix products with constant weights, and what follows them, become onnxd.Dense. */
+ONNXD_MUST_USE onnxd_status pass_fuse_dense(struct pass *pass);
+
+/* What is only pieces of inputs and of embedding tables becomes one onnxd.Assemble. */
+ONNXD_MUST_USE onnxd_status pass_fuse_assemble(struct pass *pass);
+
+/* Each output row depends on its own input row alone. Asked before fusion, of operators of the standard.
+ * `arena` is for working memory. */
+bool graph_is_row_wise(const struct graph *graph, struct arena *arena);
+
 /* Node is `op_type` of ai.onnx. */
 bool node_is(const struct node *node, const char *op_type);
 
