@@ -20,6 +20,7 @@
     X(ops_dense) \
     X(ops_gather) \
     X(ops_matmul) \
+    X(ops_heads) \
     X(ops_pad) \
     X(ops_reduce) \
     X(ops_reshape) \

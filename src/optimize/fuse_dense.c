@@ -91,6 +91,8 @@ static uint32_t scaled_weights(struct graph *graph, uint32_t w, float alpha)
 }
 
 static bool add_bias(struct graph *graph, struct dense *d, const onnxd_tensor *b, float beta);
+static struct node *only_reader(const struct graph *graph, uint32_t value, uint32_t after,
+                                uint32_t *ret_index);
 
 static bool starts_as_gemm(struct graph *graph, const struct node *node, struct dense *d)
 {
@@ -121,6 +123,25 @@ static bool start_dense(struct graph *graph, uint32_t i, struct dense *d)
     d->x = node->in[0];
     d->out = node->out[0];
     return true;
+}
+
+/* [b, t, k] reshaped to [b*t, k], multiplied, and reshaped back to [b, t, n] is a product of [b, t, k]. */
+static void drop_flattening(struct graph *graph, struct dense *d)
+{
+    uint32_t at;
+    const struct node *before = producer_of(graph, d->x), *after = only_reader(graph, d->out, d->last, &at);
+    if (!node_is(before, "Reshape") || !node_is(after, "Reshape") || after->in[0] != d->out) return;
+    const struct value_info *x = &graph->values[before->in[0]].info, *flat = &graph->values[d->x].info;
+    const struct value_info *y = &graph->values[after->out[0]].info;
+    if (x->rank < 2 || y->rank != x->rank || !dim_equal(x->dims[x->rank - 1], flat->dims[flat->rank - 1]) ||
+        !dim_equal(y->dims[y->rank - 1], dim_constant(d->n)))
+        return;
+    for (int32_t i = 0; i + 1 < x->rank; i++)
+        if (!dim_equal(x->dims[i], y->dims[i])) return;
+    d->x = before->in[0];
+    d->out = after->out[0];
+    d->last = at;
+    d->merged[d->n_merged++] = at;
 }
 
 /* ---- what it takes in ---------------------------------------------------------------------------- */
@@ -248,6 +269,7 @@ onnxd_status pass_fuse_dense(struct pass *pass)
         struct dense d;
         if (graph->nodes[i]->removed || graph->nodes[i]->domain[0] != 0 || !start_dense(graph, i, &d))
             continue;
+        drop_flattening(graph, &d);
         take_followers(graph, &d);
         onnxd_status status = place_dense(pass, &d);
         if (status != ONNXD_OK) return status;

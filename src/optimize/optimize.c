@@ -22,7 +22,7 @@ static onnxd_status settle(struct pass *pass)
 
 static onnxd_status fuse(struct pass *pass)
 {
-    static const pass_fn passes[] = {pass_fuse_assemble, pass_fuse_dense};
+    static const pass_fn passes[] = {pass_fuse_assemble, pass_fuse_dense, pass_fuse_attention};
     onnxd_status status = ONNXD_OK;
     do {
         pass->n_changes = 0;

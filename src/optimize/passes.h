@@ -36,6 +36,9 @@ ONNXD_MUST_USE onnxd_status pass_simplify(struct pass *pass);
 /* Matrix products with constant weights, and what follows them, become onnxd.Dense. */
 ONNXD_MUST_USE onnxd_status pass_fuse_dense(struct pass *pass);
 
+/* Attention blocks become onnxd.MultiHead; after pass_fuse_dense. */
+ONNXD_MUST_USE onnxd_status pass_fuse_attention(struct pass *pass);
+
 /* What is only pieces of inputs and of embedding tables becomes one onnxd.Assemble. */
 ONNXD_MUST_USE onnxd_status pass_fuse_assemble(struct pass *pass);
 

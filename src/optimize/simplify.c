@@ -143,6 +143,32 @@ static void merge_into(struct graph *graph, struct node *twin, struct node *firs
     twin->removed = true;
 }
 
+/* Small constants of equal contents become one value, so that their readers can be twins. */
+static void merge_constants(struct graph *graph)
+{
+    enum { BUCKETS = 1024, MAX_BYTES = 256 };
+    uint32_t *table = arena_alloc_array(graph->arena, BUCKETS, sizeof *table); /* value + 1 */
+    if (table == NULL) return;
+    for (uint32_t v = 0; v < graph->n_values; v++) {
+        const onnxd_tensor *t = graph->values[v].info.constant;
+        if (t == NULL || graph->values[v].n_uses == 0 || onnxd_type_size(t->type) == 0 ||
+            t->type == ONNXD_STRING)
+            continue;
+        size_t n_bytes = onnxd_tensor_n_bytes(t);
+        if (n_bytes > MAX_BYTES) continue;
+        uint64_t h = hash_bytes(t->data, n_bytes, t->type + 64 * t->rank);
+        uint32_t *slot = &table[hash_bytes(t->dims, t->rank * sizeof *t->dims, h) % BUCKETS];
+        const onnxd_tensor *first = *slot > 0 ? graph->values[*slot - 1].info.constant : NULL;
+        bool same = first != NULL && first->type == t->type && first->rank == t->rank &&
+                    memcmp(first->dims, t->dims, t->rank * sizeof *t->dims) == 0 &&
+                    memcmp(first->data, t->data, n_bytes) == 0;
+        if (same)
+            graph_replace_uses(graph, v, *slot - 1);
+        else
+            *slot = v + 1;
+    }
+}
+
 static void merge_twins(struct pass *pass)
 {
     enum { BUCKETS = 4096 };
@@ -179,6 +205,7 @@ onnxd_status pass_simplify(struct pass *pass)
         }
     }
     graph_compact(graph);
+    merge_constants(graph);
     merge_twins(pass);
     graph_compact(graph);
     return ONNXD_OK;
