@@ -166,7 +166,7 @@ static onnxd_status collect_outputs(struct native_session *s, const struct progr
             ret_out[j] = *out;
             continue;
         }
-        /* A dynamic value may share memory with the caller's input. */
+        /* It may share memory with the caller's input. */
         onnxd_status status = op_copy_tensor(&s->results, out, &ret_out[j], err);
         if (status != ONNXD_OK) return status;
     }
@@ -187,7 +187,7 @@ static onnxd_status run_whole(struct native_session *s, const onnxd_tensor *in, 
         program_bind_output(program, j, s->outputs[j]);
     }
     for (uint32_t i = 0; i < s->model->graph->n_inputs; i++) program_bind_input(program, i, in[i].data);
-    if (program_is_dynamic(program)) arena_reset(&s->results);
+    arena_reset(&s->results);
     status = program_run(program, &s->evaluator, &s->results, err);
     return status == ONNXD_OK ? collect_outputs(s, program, ret_out, err) : status;
 }
@@ -279,20 +279,26 @@ static bool tile_outputs_are_planned(struct native_session *s, const onnxd_tenso
     return true;
 }
 
+/* The usual case: the same shapes as last time. */
+static bool fits_current(const struct native_session *s, const onnxd_tensor *in)
+{
+    if (s->current == NULL || !program_matches(s->current, in)) return false;
+    for (uint32_t i = 0; i < s->model->graph->n_inputs; i++)
+        if (in[i].data == NULL) return false;
+    return true;
+}
+
 onnxd_status native_session_run(void *session, const onnxd_tensor *in, onnxd_tensor *ret_out,
                                 onnxd_error *err)
 {
     struct native_session *s = session;
     int64_t rows = 0;
-    if (s->current == NULL || !program_matches(s->current, in)) {
-        onnxd_status status = io_check(s->model->inputs, in, s->model->graph->n_inputs, err);
-        if (status != ONNXD_OK) return status;
-    } else {
-        return run_whole(s, in, ret_out, err);
-    }
+    if (fits_current(s, in)) return run_whole(s, in, ret_out, err);
+    onnxd_status status = io_check(s->model->inputs, in, s->model->graph->n_inputs, err);
+    if (status != ONNXD_OK) return status;
     if (!is_row_batch(s, in, &rows) || rows <= MIN_TILE_ROWS) return run_whole(s, in, ret_out, err);
     if (s->tile_rows == 0) {
-        onnxd_status status = choose_tile(s, in, err);
+        status = choose_tile(s, in, err);
         if (status != ONNXD_OK) return status;
     }
     if (rows <= s->tile_rows || !tile_outputs_are_planned(s, in)) return run_whole(s, in, ret_out, err);

@@ -292,7 +292,9 @@ static void claim_outputs(struct builder *b)
         struct value_plan *root = &b->values[b->values[v].root];
         struct program_output *output = &b->program->outputs[j];
         output->tensor = &b->tensors[v];
-        output->planned = b->values[v].kind != VALUE_DYNAMIC;
+        /* Strings and containers lead to further memory, which a plain copy would not follow. */
+        bool plain = !type_is_container(b->tensors[v].type) && b->tensors[v].type != ONNXD_STRING;
+        output->planned = b->values[v].kind != VALUE_DYNAMIC && plain;
         if (!output->planned) continue;
         if (root->kind == VALUE_SCRATCH) {
             root->kind = VALUE_OUTPUT;
