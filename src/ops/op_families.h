@@ -21,6 +21,11 @@
     X(ops_gather) \
     X(ops_matmul) \
     X(ops_heads) \
+    X(ops_ml_encode) \
+    X(ops_ml_features) \
+    X(ops_ml_linear) \
+    X(ops_ml_scale) \
+    X(ops_ml_tree) \
     X(ops_pad) \
     X(ops_reduce) \
     X(ops_reshape) \

@@ -133,7 +133,9 @@ static bool check_listed(struct suite *suite, const char *name)
 static bool run(void *context, uint32_t task, char *text)
 {
     const struct suite *suite = context;
-    return conformance_run(suite->tests[task].name, text, ISOLATE_TEXT_BYTES);
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s/%s", CONFORMANCE_DATA, suite->tests[task].name);
+    return conformance_run(folder, TOLERANCE_CONFORMANCE, text, ISOLATE_TEXT_BYTES);
 }
 
 /* In the words of cmocka, which tools/run_tests counts: a failure is named twice. */
@@ -200,7 +202,9 @@ static void tally_suite(const struct suite *suite, struct operators_tally *tally
 {
     operators_tally_init(tally);
     for (uint32_t i = 0; i < suite->n; i++) {
-        Onnx__ModelProto *model = conformance_read_model(suite->tests[i].name);
+        char folder[512];
+        snprintf(folder, sizeof folder, "%s/%s", CONFORMANCE_DATA, suite->tests[i].name);
+        Onnx__ModelProto *model = conformance_read_model(folder);
         if (model == NULL) continue;
         operators_tally_add(tally, model, suite->tests[i].passed);
         onnx__model_proto__free_unpacked(model, NULL);

@@ -7,7 +7,6 @@
 
 #include "base/file.h"
 #include "onnxd/onnxd.h"
-#include "support/compare.h"
 #include "support/onnx_data.h"
 
 enum { MAX_FILE_BYTES = 256 << 20, MAX_VALUES = 64, MAX_PATH = 512 };
@@ -26,7 +25,7 @@ Onnx__ModelProto *conformance_read_model(const char *folder)
     char path[MAX_PATH], *bytes = NULL;
     size_t n = 0;
     onnxd_error err;
-    snprintf(path, sizeof path, "%s/%s/model.onnx", CONFORMANCE_DATA, folder);
+    snprintf(path, sizeof path, "%s/model.onnx", folder);
     if (file_read(path, MAX_FILE_BYTES, &bytes, &n, &err) != ONNXD_OK) return NULL;
     Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, n, (const uint8_t *)bytes);
     free(bytes);
@@ -73,7 +72,7 @@ static onnxd_status find_input(struct arena *arena, const Onnx__GraphProto *grap
 /* ---- one run ------------------------------------------------------------------------------------- */
 
 static bool run_data_set(onnxd_model *model, const Onnx__GraphProto *graph, const char *folder,
-                         struct arena *arena, char *text, size_t size)
+                         struct tolerance tolerance, struct arena *arena, char *text, size_t size)
 {
     static struct values in_files, want;
     onnxd_tensor in[MAX_VALUES], got[MAX_VALUES];
@@ -102,7 +101,7 @@ static bool run_data_set(onnxd_model *model, const Onnx__GraphProto *graph, cons
                 snprintf(text, size, "no data file for output %u", i);
                 goto out;
             }
-            if (!compare_values(&got[i], &want.items[i], TOLERANCE_CONFORMANCE, text, size)) {
+            if (!compare_values(&got[i], &want.items[i], tolerance, text, size)) {
                 size_t n = strlen(text);
                 snprintf(text + n, size - n, " (output %u%s)", i, again > 0 ? ", second run" : "");
                 goto out;
@@ -134,7 +133,8 @@ static void make_dims_variable(Onnx__ModelProto *model)
     }
 }
 
-static bool run_form(const char *folder, enum form form, struct arena *arena, char *text, size_t size)
+static bool run_form(const char *folder, enum form form, struct tolerance tolerance, struct arena *arena,
+                     char *text, size_t size)
 {
     char path[MAX_PATH];
     onnxd_error err = {0};
@@ -157,9 +157,9 @@ static bool run_form(const char *folder, enum form form, struct arena *arena, ch
     bool passed = true;
     int n_sets = 0;
     for (int i = 0; passed && i < 100; i++) {
-        snprintf(path, sizeof path, "%s/%s/test_data_set_%d", CONFORMANCE_DATA, folder, i);
+        snprintf(path, sizeof path, "%s/test_data_set_%d", folder, i);
         if (access(path, R_OK) != 0) break;
-        passed = run_data_set(model, proto->graph, path, arena, text, size);
+        passed = run_data_set(model, proto->graph, path, tolerance, arena, text, size);
         n_sets++;
     }
     onnxd_model_unref(model);
@@ -167,14 +167,14 @@ static bool run_form(const char *folder, enum form form, struct arena *arena, ch
     return passed && n_sets > 0;
 }
 
-bool conformance_run(const char *folder, char *text, size_t text_size)
+bool conformance_run(const char *folder, struct tolerance tolerance, char *text, size_t text_size)
 {
     struct arena arena;
     bool passed = true;
     arena_init(&arena, 0);
     for (int form = 0; passed && form < N_FORMS; form++) {
         int n = snprintf(text, text_size, "%s", form_names[form]);
-        passed = run_form(folder, (enum form)form, &arena, text + n, text_size - (size_t)n);
+        passed = run_form(folder, (enum form)form, tolerance, &arena, text + n, text_size - (size_t)n);
     }
     arena_done(&arena);
     return passed;

@@ -1,0 +1,1 @@
+2green2grün2redBy

@@ -1,0 +1,1 @@
+2three2eight2other2other2three2otherBy

@@ -1,0 +1,1 @@
+2?2red2blue2blue2?2blueBy

@@ -1,0 +1,1 @@
+2three2_Unused2_Unused2_Unused2three2manyBy

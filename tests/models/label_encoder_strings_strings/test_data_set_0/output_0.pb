@@ -1,0 +1,1 @@
+2rouge2autre2autre2autre2autre2rougeBy

@@ -1,0 +1,1 @@
+2Oslo2Paris2BernBcity
