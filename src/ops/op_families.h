@@ -7,7 +7,6 @@
 
 /* clang-format off */
 #define OP_FAMILIES(X) \
-    X(ops_einsum) \
     X(ops_arg) \
     X(ops_assemble) \
     X(ops_binary) \
@@ -16,11 +15,12 @@
     X(ops_concat) \
     X(ops_constant) \
     X(ops_control) \
-    X(ops_dropout) \
     X(ops_dense) \
+    X(ops_dropout) \
+    X(ops_einsum) \
     X(ops_gather) \
-    X(ops_matmul) \
     X(ops_heads) \
+    X(ops_matmul) \
     X(ops_ml_encode) \
     X(ops_ml_features) \
     X(ops_ml_linear) \
