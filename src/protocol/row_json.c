@@ -63,20 +63,27 @@ static bool fail_several_inputs(struct json_reader *r, const struct protocol_sch
                      names);
 }
 
+static uint32_t find_input(const struct protocol_schema *schema, const struct json_text *key)
+{
+    for (uint32_t i = 0; i < schema->n_inputs; i++)
+        if (json_text_equal(key, schema->inputs[i].info->name, schema->inputs[i].name_len)) return i;
+    return UINT32_MAX;
+}
+
+static bool fail_no_input(struct json_reader *r, const struct protocol_schema *schema)
+{
+    char names[160];
+    list_inputs(schema, names, sizeof names);
+    return json_fail(r, ONNXD_ERR_NOT_FOUND, "no such input; the model has: %s", names);
+}
+
 static bool read_named_inputs(struct json_reader *r, struct row *row)
 {
     struct json_text key;
     if (!json_enter_object(r)) return false;
     while (json_next_key(r, &key)) {
-        uint32_t input = UINT32_MAX;
-        for (uint32_t i = 0; i < row->schema->n_inputs && input == UINT32_MAX; i++)
-            if (json_text_equal(&key, row->schema->inputs[i].info->name, row->schema->inputs[i].name_len))
-                input = i;
-        if (input == UINT32_MAX) {
-            char names[160];
-            list_inputs(row->schema, names, sizeof names);
-            return json_fail(r, ONNXD_ERR_NOT_FOUND, "no such input; the model has: %s", names);
-        }
+        uint32_t input = find_input(row->schema, &key);
+        if (input == UINT32_MAX) return fail_no_input(r, row->schema);
         if (!read_input(r, row, input)) return false;
     }
     return r->status == ONNXD_OK;
@@ -159,9 +166,8 @@ static bool read_member(struct json_reader *r, struct row *row, const struct jso
         if (field != PROTOCOL_NO_FIELD) return read_field(r, row, field);
         if (r->status != ONNXD_OK) return false;
     }
-    for (uint32_t i = 0; i < schema->n_inputs; i++)
-        if (json_text_equal(key, schema->inputs[i].info->name, schema->inputs[i].name_len))
-            return read_input(r, row, i);
+    uint32_t input = find_input(schema, key);
+    if (input != UINT32_MAX) return read_input(r, row, input);
     if (json_text_is(key, "features"))
         return schema->n_inputs == 1 ? read_input(r, row, 0) : fail_several_inputs(r, schema);
     if (json_text_is(key, "inputs")) return read_named_inputs(r, row);
@@ -241,6 +247,68 @@ bool row_json_read_array(struct json_reader *r, const struct protocol_schema *sc
     }
     if (r->status != ONNXD_OK) return false;
     return rows->n > first || json_fail(r, ONNXD_ERR_FORMAT, "expected at least one row");
+}
+
+/* ---- columns --------------------------------------------------------------------------------------- */
+
+struct columns {
+    const struct protocol_schema *schema;
+    struct protocol_rows *rows;
+    uint32_t first; /* the request's first row */
+    bool counted;   /* rows->n is known, from the first column */
+    uint64_t seen[PROTOCOL_MAX_INPUTS / 64];
+};
+
+static bool read_column(struct json_reader *r, struct columns *c, uint32_t input)
+{
+    const struct protocol_io *io = &c->schema->inputs[input];
+    struct protocol_rows *rows = c->rows;
+    uint64_t bit = 1ull << (input % 64);
+    if (c->seen[input / 64] & bit) return json_fail(r, ONNXD_ERR_FORMAT, "given twice");
+    c->seen[input / 64] |= bit;
+    if (!json_enter_array(r)) return false;
+    uint32_t row = c->first;
+    for (; json_next_element(r); row++) {
+        if (row - c->first == rows->max_rows)
+            return json_fail(r, ONNXD_ERR_LIMIT, "more than %u rows in one request", rows->max_rows);
+        if (c->counted && row == rows->n)
+            return json_fail(r, ONNXD_ERR_SHAPE, "expected %u rows as in the other inputs",
+                             rows->n - c->first);
+        if (!c->counted && !make_room(r, rows)) return false;
+        if (!tensor_json_read(r, io->info->type, io->info->dims + 1, io->row_rank,
+                              (char *)rows->data[input] + (size_t)row * io->row_bytes, rows->arena))
+            return false;
+        if (!c->counted) rows->n++;
+    }
+    if (r->status != ONNXD_OK) return false;
+    if (row != rows->n)
+        return json_fail(r, ONNXD_ERR_SHAPE, "expected %u rows as in the other inputs, got %u",
+                         rows->n - c->first, row - c->first);
+    c->counted = true;
+    return true;
+}
+
+bool row_json_read_columns(struct json_reader *r, const struct protocol_schema *schema,
+                           struct protocol_rows *rows)
+{
+    struct columns c = {.schema = schema, .rows = rows, .first = rows->n};
+    struct json_text key;
+    if (json_peek(r) != JSON_OBJECT) {
+        if (schema->n_inputs != 1) return fail_several_inputs(r, schema);
+        if (!read_column(r, &c, 0)) return false;
+    } else {
+        json_enter_object(r);
+        while (json_next_key(r, &key)) {
+            uint32_t input = find_input(schema, &key);
+            if (input == UINT32_MAX) return fail_no_input(r, schema);
+            if (!read_column(r, &c, input)) return false;
+        }
+        if (r->status != ONNXD_OK) return false;
+    }
+    for (uint32_t i = 0; i < schema->n_inputs; i++)
+        if (!(c.seen[i / 64] >> (i % 64) & 1))
+            return json_fail(r, ONNXD_ERR_FORMAT, "input '%s' is missing", schema->inputs[i].info->name);
+    return rows->n > c.first || json_fail(r, ONNXD_ERR_FORMAT, "expected at least one row");
 }
 
 /* ---- answers --------------------------------------------------------------------------------------- */

@@ -27,6 +27,11 @@ bool row_json_read_members(struct json_reader *r, const struct protocol_schema *
 bool row_json_read_array(struct json_reader *r, const struct protocol_schema *schema, bool bare,
                          struct protocol_rows *rows);
 
+/* Whole inputs, each an array of rows: the single input's bare, or an object of them by name. All must
+ * have the same number of rows. */
+bool row_json_read_columns(struct json_reader *r, const struct protocol_schema *schema,
+                           struct protocol_rows *rows);
+
 /* Fails with ONNXD_ERR_UNSUPPORTED when the model does not go by rows. */
 bool row_json_check_schema(struct json_reader *r, const struct protocol_schema *schema);
 
