@@ -7,6 +7,11 @@
 
 /* clang-format off */
 #define OP_FAMILIES(X) \
+    X(ops_layer_norm) \
+    X(ops_normalize) \
+    X(ops_pool) \
+    X(ops_conv) \
+    X(ops_einsum) \
     X(ops_arg) \
     X(ops_assemble) \
     X(ops_binary) \
