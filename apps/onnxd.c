@@ -12,6 +12,7 @@ struct subcommand {
 
 static const struct subcommand commands[] = {
     {"inspect", "shows inputs, outputs, operators, plan, memory and time per operator", onnxd_inspect_main},
+    {"serve", "serves models over HTTP", onnxd_serve_main},
 };
 
 static void print_list(const char *program, const char *kind, const struct subcommand *list, size_t n)

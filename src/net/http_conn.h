@@ -75,6 +75,7 @@ struct http_host {
     bool draining;
     bool now_known;
     uint64_t now_ns, drain_grace_end_ns;
+    uint64_t wanted_ns; /* the handler's next wake-up */
     uint64_t date_s;
     char date[40]; /* "Date: ...\r\n" */
     size_t n_date;

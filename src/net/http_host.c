@@ -59,6 +59,7 @@ onnxd_status http_host_create(const struct http_limits *limits, const struct htt
     host->transport = *transport;
     host->clock = *clock;
     host->free_slot = SLOT_NONE;
+    host->wanted_ns = TIMER_NEVER;
     buf_init(&host->answers, SIZE_MAX / 4);
     timer_wheel_init(&host->wheel, clock_now_ns(clock));
     *ret_host = host;
@@ -310,6 +311,7 @@ void http_host_wake(struct http_host *host)
 {
     if (host->n_resumable > 0) resume_held(host);
     expire_due(host);
+    host->wanted_ns = TIMER_NEVER;
     if (host->handler.wake_end != NULL) host->handler.wake_end(host->handler.context);
     flush_all(host);
     buf_reset(&host->answers);
@@ -319,7 +321,14 @@ void http_host_wake(struct http_host *host)
 
 uint64_t http_host_next_ns(const struct http_host *host)
 {
-    return host->dirty != NULL ? 0 : timer_wheel_next_ns(&host->wheel);
+    if (host->dirty != NULL) return 0;
+    uint64_t timer_ns = timer_wheel_next_ns(&host->wheel);
+    return timer_ns < host->wanted_ns ? timer_ns : host->wanted_ns;
+}
+
+void http_host_want_wake(struct http_host *host, uint64_t at_ns)
+{
+    if (at_ns < host->wanted_ns) host->wanted_ns = at_ns;
 }
 
 void http_host_drain(struct http_host *host, uint64_t grace_ns)

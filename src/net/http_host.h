@@ -109,6 +109,10 @@ void http_host_wake(struct http_host *host);
 /* When http_host_wake must be called again at the latest: 0 means at once, TIMER_NEVER never. */
 uint64_t http_host_next_ns(const struct http_host *host);
 
+/* Asks for a wake-up at this time at the latest, 0 meaning at once, whatever sockets bring. The handler calls
+ * it in each wake-up that leaves it with something to do. */
+void http_host_want_wake(struct http_host *host, uint64_t at_ns);
+
 /* The time of this wake-up, read once. */
 uint64_t http_host_now_ns(struct http_host *host);
 

@@ -89,14 +89,19 @@ static void wire_close(void *context, struct http_conn *conn)
 
 void rig_init(struct rig *rig, const struct http_limits *limits)
 {
+    struct http_handler handler = {rig, on_request, on_wake_end};
+    rig_init_with(rig, limits, &handler);
+}
+
+void rig_init_with(struct rig *rig, const struct http_limits *limits, const struct http_handler *handler)
+{
     memset(rig, 0, sizeof *rig);
     rig->limits = limits != NULL ? *limits : http_limits_default();
     rig->now_ns = 1000 * (uint64_t)NS_PER_S;
     rig->clock = clock_fake(&rig->now_ns);
-    struct http_handler handler = {rig, on_request, on_wake_end};
     struct http_transport transport = {rig, wire_take, wire_shut, wire_pause, wire_close};
     onnxd_error err;
-    assert_ok(http_host_create(&rig->limits, &handler, &transport, &rig->clock, &rig->host, &err), err);
+    assert_ok(http_host_create(&rig->limits, handler, &transport, &rig->clock, &rig->host, &err), err);
 }
 
 void rig_done(struct rig *rig)

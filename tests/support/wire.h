@@ -40,6 +40,9 @@ struct rig {
 };
 
 void rig_init(struct rig *rig, const struct http_limits *limits); /* NULL: defaults */
+
+/* The same with another handler in place of the one above. */
+void rig_init_with(struct rig *rig, const struct http_limits *limits, const struct http_handler *handler);
 void rig_done(struct rig *rig);
 
 struct wire *wire_open(struct rig *rig); /* freed by wire_free */

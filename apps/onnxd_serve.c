@@ -1,0 +1,200 @@
+#include "onnxd_commands.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/cpus.h"
+#include "base/log.h"
+#include "cli_options.h"
+#include "serve/service.h"
+
+struct settings {
+    struct cli_texts models;
+    const char *host;
+    uint32_t port, workers;
+    int engine, loop, log_level, log_format;
+    uint32_t max_batch, max_queue_size, max_head_bytes, max_connections, max_pipelined;
+    uint64_t max_body_bytes, max_answer_bytes;
+    uint64_t idle_timeout_ms, request_timeout_ms, write_timeout_ms, drain_timeout_ms;
+    bool access_log;
+};
+#define AT(member) CLI_AT(struct settings, member)
+
+#define DAY_MS 86400000
+
+static const struct cli_option options[] = {
+    {.type = CLI_HEADING, .help = "Models"},
+    {"model", CLI_TEXTS, AT(models), "[NAME=]FILE",
+     "ONNX file to serve; may be repeated, and the first one answers /predict"},
+    {"engine", CLI_CHOICE, AT(engine), "auto|native|onnxruntime", "what runs the models"},
+    {"max-batch", CLI_U32, AT(max_batch), "ROWS", "most rows of one run", 1, 65536},
+    {"max-queue-size", CLI_U32, AT(max_queue_size), "N",
+     "large requests that may wait for their turn, then 503", 1, 1000000},
+
+    {.type = CLI_HEADING, .help = "Network"},
+    {"host", CLI_TEXT, AT(host), "ADDRESS", "address to listen on"},
+    {"port", CLI_U32, AT(port), "PORT", "port to listen on; 0 picks a free one", 0, 65535, .env = "PORT"},
+    {"workers", CLI_U32, AT(workers), "N", "serving threads; 0 means one for each usable CPU", 0, 1024},
+    {"loop", CLI_CHOICE, AT(loop), "auto|epoll|io_uring", "event loop"},
+
+    {.type = CLI_HEADING, .help = "Limits"},
+    {"max-body-bytes", CLI_BYTES, AT(max_body_bytes), "N", "largest request body, then 413", 1, 1u << 30},
+    {"max-head-bytes", CLI_U32, AT(max_head_bytes), "N", "largest request line with headers, then 431", 256,
+     1u << 20},
+    {"max-answer-bytes", CLI_BYTES, AT(max_answer_bytes), "N", "largest answer, then 413", 1024, 1u << 30},
+    {"max-connections", CLI_U32, AT(max_connections), "N", "open connections of each worker, then 503", 1,
+     1000000},
+    {"max-pipelined", CLI_U32, AT(max_pipelined), "N", "unanswered requests of one connection; more wait", 1,
+     65536},
+    {"idle-timeout-ms", CLI_U64, AT(idle_timeout_ms), "MS", "an idle connection is closed", 1, DAY_MS},
+    {"request-timeout-ms", CLI_U64, AT(request_timeout_ms), "MS",
+     "for a request to arrive, then 408, and to be run, then 504", 1, DAY_MS},
+    {"write-timeout-ms", CLI_U64, AT(write_timeout_ms), "MS", "a peer that takes no byte is closed", 1,
+     DAY_MS},
+    {"drain-timeout-ms", CLI_U64, AT(drain_timeout_ms), "MS",
+     "on SIGTERM, for requests under way to be answered", 0, DAY_MS},
+
+    {.type = CLI_HEADING, .help = "Logging"},
+    {"log-level", CLI_CHOICE, AT(log_level), "error|warn|info|debug", "what is logged on standard error"},
+    {"log-format", CLI_CHOICE, AT(log_format), "text|json", "of both logs"},
+    {"access-log", CLI_FLAG, AT(access_log), NULL, "a line for each request on standard output"},
+};
+
+static const struct cli_command command = {
+    .name = "onnxd serve",
+    .summary =
+        "serves ONNX models over HTTP: POST /predict and /infer, GET /health, /v2/health/* and /metrics",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .notes = "SIGTERM and SIGINT answer what is under way and exit with 0.\n\n"
+             "  onnxd serve --model deepfm.onnx\n"
+             "  curl -d '{\"features\":[4,15,1,1,1,3321,282,2,77,13,0.728,0.09,0.5,0.25,0.125]}' "
+             "localhost:3000/predict",
+};
+
+static struct settings default_settings(void)
+{
+    struct http_limits limits = http_limits_default();
+    return (struct settings){
+        .host = "127.0.0.1",
+        .port = 3000,
+        .log_level = LOG_LEVEL_WARN,
+        .max_batch = 64,
+        .max_queue_size = 1024,
+        .max_body_bytes = limits.max_body_bytes,
+        .max_head_bytes = limits.max_head_bytes,
+        .max_answer_bytes = 64u << 20,
+        .max_connections = limits.max_connections,
+        .max_pipelined = limits.max_pipelined,
+        .idle_timeout_ms = limits.idle_timeout_ns / NS_PER_MS,
+        .request_timeout_ms = limits.request_timeout_ns / NS_PER_MS,
+        .write_timeout_ms = limits.write_timeout_ns / NS_PER_MS,
+        .drain_timeout_ms = 10000,
+    };
+}
+
+static struct service_options service_options(const struct settings *settings,
+                                              const struct service_model *models)
+{
+    struct http_limits limits = http_limits_default();
+    limits.max_body_bytes = settings->max_body_bytes;
+    limits.max_head_bytes = settings->max_head_bytes;
+    limits.max_connections = settings->max_connections;
+    limits.max_pipelined = settings->max_pipelined;
+    limits.idle_timeout_ns = settings->idle_timeout_ms * NS_PER_MS;
+    limits.request_timeout_ns = settings->request_timeout_ms * NS_PER_MS;
+    limits.write_timeout_ns = settings->write_timeout_ms * NS_PER_MS;
+    return (struct service_options){
+        .models = models,
+        .n_models = settings->models.n,
+        .n_workers = settings->workers,
+        .limits = limits,
+        .loop = settings->loop == 1   ? LOOP_EPOLL
+                : settings->loop == 2 ? LOOP_URING
+                                      : LOOP_AUTO,
+        .version = {.model.engine = (onnxd_engine)settings->engine,
+                    .max_batch = settings->max_batch,
+                    .max_queue_size = settings->max_queue_size,
+                    .max_answer_bytes = settings->max_answer_bytes},
+        .request_timeout_ns = settings->request_timeout_ms * NS_PER_MS,
+        .drain_timeout_ns = settings->drain_timeout_ms * NS_PER_MS,
+        .access_log = settings->access_log,
+        .log_json = settings->log_format == 1,
+    };
+}
+
+/* "name=file" or "file"; a '=' behind a '/' belongs to the file. */
+static bool split_model(const char *text, struct service_model *ret, char **ret_name)
+{
+    const char *mark = strchr(text, '='), *slash = strchr(text, '/');
+    *ret = (struct service_model){.path = text};
+    if (mark == NULL || mark == text || (slash != NULL && slash < mark)) return true;
+    *ret_name = strndup(text, (size_t)(mark - text));
+    *ret = (struct service_model){.name = *ret_name, .path = mark + 1};
+    return *ret_name != NULL;
+}
+
+/* Signals are waited for here, so no other thread may take them. */
+static void wait_for_signal(sigset_t *signals)
+{
+    int signal_number = 0;
+    while (sigwait(signals, &signal_number) != 0 || signal_number == SIGHUP)
+        ;
+    log_info("signal %d: stopping", signal_number);
+}
+
+static int run(const struct settings *settings, const struct service_model *models)
+{
+    onnxd_error err = {.status = ONNXD_ERR_NOMEM, .message = "out of memory"};
+    struct telemetry telemetry = {0};
+    struct service *service = NULL;
+    struct service_options chosen = service_options(settings, models);
+    if (chosen.n_workers == 0) chosen.n_workers = cpus_usable();
+    int *fds = calloc(chosen.n_workers, sizeof *fds);
+    uint16_t port = 0;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+
+    int code = CLI_EXIT_FAILURE;
+    if (fds == NULL || telemetry_create(1, chosen.n_workers, &telemetry, &err) != ONNXD_OK) goto out;
+    if (service_listen(settings->host, (uint16_t)settings->port, chosen.n_workers, fds, &port, &err) !=
+        ONNXD_OK)
+        goto out;
+    if (service_start(&chosen, &model_backend_onnxd, &telemetry, fds, &service, &err) != ONNXD_OK) goto out;
+    bool is_v6 = strchr(settings->host, ':') != NULL;
+    fprintf(stderr, "listening on http://%s%s%s:%u\n", is_v6 ? "[" : "", settings->host, is_v6 ? "]" : "",
+            port);
+    wait_for_signal(&signals);
+    code = CLI_EXIT_OK;
+out:
+    service_stop(service);
+    telemetry_done(&telemetry);
+    free(fds);
+    if (code != CLI_EXIT_OK) code = cli_fail(command.name, &err);
+    return code;
+}
+
+int onnxd_serve_main(int argc, char **argv)
+{
+    struct settings settings = default_settings();
+    struct service_model models[CLI_MAX_TEXTS];
+    char *names[CLI_MAX_TEXTS] = {NULL};
+    int code = cli_parse(&command, argc, argv, &settings, NULL);
+    if (code != CLI_GO_ON) return code;
+    if (settings.models.n == 0) return cli_usage_error(&command, "--model [NAME=]FILE is missing");
+    log_configure((enum log_level)settings.log_level, settings.log_format == 1);
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < settings.models.n; i++)
+        ok = split_model(settings.models.items[i], &models[i], &names[i]);
+    code = ok ? run(&settings, models) : CLI_EXIT_FAILURE;
+    for (uint32_t i = 0; i < settings.models.n; i++) free(names[i]);
+    return code;
+}

@@ -1,0 +1,56 @@
+/* serve/exchange.h - one request at its handler, and how handlers answer. */
+#ifndef SERVE_EXCHANGE_H
+#define SERVE_EXCHANGE_H
+
+#include "serve/worker.h"
+
+struct exchange {
+    struct worker *worker;
+    const struct http_request *request;
+    struct http_ticket ticket;
+    enum http_route_id route;
+};
+
+/* Answers with what worker->body holds. content_type NULL: JSON; headers: whole lines, or NULL. */
+void exchange_answer(struct exchange *exchange, uint16_t status, const char *content_type,
+                     const char *headers);
+
+/* Answers {"error":"..."}. */
+__attribute__((format(printf, 3, 4))) void exchange_fail(struct exchange *exchange, uint16_t status,
+                                                         const char *format, ...);
+
+/* The same for a status of the library: its HTTP status and, where it is worth trying again, Retry-After. */
+void exchange_fail_status(struct exchange *exchange, onnxd_status status, const char *message);
+
+/* What a fault of a request's body is answered with, and what a failed run. */
+uint16_t http_status_of_body(onnxd_status status);
+uint16_t http_status_of_run(onnxd_status status);
+
+/* The model a query names with model=M, or the first. Answers and returns NULL when there is none. */
+struct version *exchange_model(struct exchange *exchange);
+
+/* Adds a call to a version's lane; the rows were just parsed. Answers when that fails. */
+void exchange_add(struct exchange *exchange, struct lane *lane, struct call *call);
+
+/* Handlers of the routes, in route_*.c. */
+void route_predict(struct exchange *exchange);
+void route_infer(struct exchange *exchange);
+void route_health(struct exchange *exchange);
+void route_metrics(struct exchange *exchange);
+void route_root(struct exchange *exchange);
+void route_live(struct exchange *exchange);
+void route_ready(struct exchange *exchange);
+
+/* Finds and calls the handler. */
+void route_request(struct exchange *exchange);
+
+/* For handlers: a lane with calls is run at the wake-up's end, or at once. */
+void worker_mark_busy(struct worker *worker, struct lane *lane);
+void worker_run_lane(struct worker *worker, struct lane *lane);
+void worker_count_failure(struct worker *worker, const struct version *version, onnxd_status status);
+
+/* Counts and logs an answered request. */
+void worker_note_answer(struct worker *worker, enum http_route_id route, const char *method,
+                        struct http_view path, uint16_t status, uint64_t received_ns, uint64_t now_ns);
+
+#endif

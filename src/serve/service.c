@@ -1,0 +1,243 @@
+#include "serve/service.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "net/net_socket.h"
+#include "serve/catalog.h"
+
+#define DRAIN_GRACE_NS \
+    (UINT64_C(250) * NS_PER_MS) /* for clients of idle connections to send a last request */
+
+struct worker_thread {
+    struct worker worker;
+    struct http_server *server;
+    struct service *service;
+    pthread_t thread;
+    bool started;
+    struct loop_task wake; /* brings about a wake-up */
+    _Atomic bool wake_posted;
+};
+
+struct service {
+    struct worker_config config;
+    struct service_options options;
+    const struct model_backend *backend;
+    struct telemetry telemetry;
+    struct catalog *catalog; /* what was offered last */
+    pthread_mutex_t change_lock;
+    _Atomic bool draining;
+    struct worker_thread *threads;
+    uint32_t n_threads;
+};
+
+/* ---- listening -------------------------------------------------------------------------------------- */
+
+/* Sockets that share a port would share it with another server of the same user too, silently. */
+static onnxd_status check_port_is_free(const struct net_address *address, onnxd_error *err)
+{
+    int fd;
+    onnxd_status status = net_listen(address, false, &fd, NULL, err);
+    if (status == ONNXD_OK) close(fd);
+    return status;
+}
+
+onnxd_status service_listen(const char *host, uint16_t port, uint32_t n_workers, int *ret_fds,
+                            uint16_t *ret_port, onnxd_error *err)
+{
+    struct net_address address;
+    uint32_t n = 0;
+    uint16_t bound = port;
+    onnxd_status status = net_address_tcp(host, port, &address, err);
+    if (status == ONNXD_OK && port != 0) status = check_port_is_free(&address, err);
+    while (status == ONNXD_OK && n < n_workers) {
+        status = net_listen(&address, true, &ret_fds[n], &bound, err);
+        if (status != ONNXD_OK) break;
+        if (n++ == 0) status = net_address_tcp(host, bound, &address, err);
+    }
+    if (status != ONNXD_OK)
+        while (n > 0) close(ret_fds[--n]);
+    else
+        *ret_port = bound;
+    return status;
+}
+
+/* ---- models ----------------------------------------------------------------------------------------- */
+
+static void name_of_path(const char *path, char *out, size_t n_out)
+{
+    const char *base = strrchr(path, '/');
+    base = base != NULL ? base + 1 : path;
+    size_t n = strlen(base);
+    if (n > 5 && strcmp(base + n - 5, ".onnx") == 0) n -= 5;
+    snprintf(out, n_out, "%.*s", (int)(n < n_out ? n : n_out - 1), base);
+}
+
+static onnxd_status load_model(struct service *service, const struct service_model *model, onnxd_error *err)
+{
+    char name[VERSION_NAME_BYTES];
+    if (model->name != NULL)
+        snprintf(name, sizeof name, "%s", model->name);
+    else
+        name_of_path(model->path, name, sizeof name);
+    if (catalog_find(service->catalog, name, strlen(name), 0) != NULL)
+        return error_set(err, ONNXD_ERR_ARGUMENT, "model '%s' is given twice", name);
+    struct version_source source = {.path = model->path};
+    struct version *version = NULL;
+    uint64_t start_ns = monotonic_ns();
+    onnxd_status status = version_create(service->backend, name, 1, &source, &service->options.version,
+                                         service->options.n_workers, &version, err);
+    if (status != ONNXD_OK) {
+        error_prefix(err, "model '%s': ", name);
+        return status;
+    }
+    version->stats_slot = telemetry_slot(telemetry_process(&service->telemetry, service->options.process),
+                                         name, 1);
+    struct catalog *changed = catalog_change(service->catalog, version, NULL);
+    if (changed == NULL) {
+        version_unref(version);
+        return error_set(err, ONNXD_ERR_NOMEM, "model '%s': out of memory", name);
+    }
+    catalog_unref(service->catalog);
+    service->catalog = changed;
+    log_info("model '%s' version %llu loaded from %s by the %s engine in %.1f ms", name,
+             (unsigned long long)version->number, model->path, service->backend->engine_name(version->model),
+             (double)(monotonic_ns() - start_ns) / NS_PER_MS);
+    version_unref(version);
+    return ONNXD_OK;
+}
+
+/* ---- threads ---------------------------------------------------------------------------------------- */
+
+static void on_wake(struct loop_task *task)
+{
+    struct worker_thread *thread = (struct worker_thread *)(void *)((char *)task -
+                                                                    offsetof(struct worker_thread, wake));
+    atomic_store(&thread->wake_posted, false); /* the turn that follows sees what was changed before */
+}
+
+static void wake_thread(struct worker_thread *thread)
+{
+    if (!atomic_exchange(&thread->wake_posted, true)) http_server_post(thread->server, &thread->wake);
+}
+
+static void *run_worker(void *context)
+{
+    struct worker_thread *thread = context;
+    struct service *service = thread->service;
+    uint64_t cut_off_ns = UINT64_MAX;
+    for (;;) {
+        uint64_t wait_ns = LOOP_FOREVER;
+        if (atomic_load(&service->draining)) {
+            uint64_t now_ns = monotonic_ns();
+            if (cut_off_ns == UINT64_MAX) {
+                cut_off_ns = now_ns + service->options.drain_timeout_ns;
+                http_server_drain(thread->server, DRAIN_GRACE_NS);
+            }
+            if (http_server_is_drained(thread->server) || now_ns >= cut_off_ns) break;
+            wait_ns = cut_off_ns - now_ns;
+        }
+        http_server_step(thread->server, wait_ns);
+    }
+    worker_cancel(&thread->worker);
+    return NULL;
+}
+
+static onnxd_status start_worker(struct service *service, uint32_t index, int fd, onnxd_error *err)
+{
+    struct worker_thread *thread = &service->threads[index];
+    struct clock clock = clock_real();
+    thread->service = service;
+    thread->wake.run = on_wake;
+    onnxd_status status = worker_init(&thread->worker, &service->config, service->options.process, index,
+                                      service->catalog, &clock, err);
+    struct http_server_options options = {.limits = service->options.limits, .loop = service->options.loop};
+    struct http_handler handler = worker_handler(&thread->worker);
+    if (status == ONNXD_OK) status = http_server_create(&options, &handler, &thread->server, err);
+    if (status == ONNXD_OK) {
+        worker_attach(&thread->worker, http_server_host(thread->server));
+        status = http_server_listen(thread->server, fd, err);
+    }
+    if (status != ONNXD_OK) {
+        close(fd);
+        return status;
+    }
+    if (pthread_create(&thread->thread, NULL, run_worker, thread) != 0)
+        return error_set(err, ONNXD_ERR_NOMEM, "cannot start worker thread %u", index);
+    thread->started = true;
+    return ONNXD_OK;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------- */
+
+onnxd_status service_start(const struct service_options *options, const struct model_backend *backend,
+                           const struct telemetry *telemetry, const int *fds, struct service **ret_service,
+                           onnxd_error *err)
+{
+    onnxd_status status = ONNXD_OK;
+    uint32_t next_fd = 0;
+    struct service *service = calloc(1, sizeof *service);
+    if (service != NULL) {
+        service->threads = calloc(options->n_workers, sizeof *service->threads);
+        service->catalog = catalog_create();
+    }
+    if (service == NULL || service->threads == NULL || service->catalog == NULL) {
+        status = error_set(err, ONNXD_ERR_NOMEM, "server: out of memory");
+        goto out;
+    }
+    pthread_mutex_init(&service->change_lock, NULL);
+    service->options = *options;
+    service->backend = backend;
+    service->telemetry = *telemetry;
+    service->config = (struct worker_config){.telemetry = &service->telemetry,
+                                             .request_timeout_ns = options->request_timeout_ns,
+                                             .max_answer_bytes = options->version.max_answer_bytes,
+                                             .access_log = options->access_log,
+                                             .log_json = options->log_json};
+    for (uint32_t i = 0; status == ONNXD_OK && i < options->n_models; i++)
+        status = load_model(service, &options->models[i], err);
+    if (status != ONNXD_OK) goto out;
+    atomic_store(&service->config.ready, true);
+    service->n_threads = options->n_workers;
+    while (status == ONNXD_OK && next_fd < options->n_workers) {
+        status = start_worker(service, next_fd, fds[next_fd], err);
+        next_fd++;
+    }
+out:
+    if (status != ONNXD_OK) {
+        while (next_fd < options->n_workers) close(fds[next_fd++]);
+        service_stop(service);
+    } else {
+        *ret_service = service;
+    }
+    return status;
+}
+
+void service_drain(struct service *service)
+{
+    atomic_store(&service->config.ready, false);
+    if (atomic_exchange(&service->draining, true)) return;
+    for (uint32_t i = 0; i < service->n_threads; i++)
+        if (service->threads[i].started) wake_thread(&service->threads[i]);
+}
+
+void service_stop(struct service *service)
+{
+    if (service == NULL) return;
+    if (service->threads != NULL && service->catalog != NULL) service_drain(service);
+    for (uint32_t i = 0; i < service->n_threads; i++) {
+        struct worker_thread *thread = &service->threads[i];
+        if (thread->started) pthread_join(thread->thread, NULL);
+        http_server_free(thread->server);
+        worker_done(&thread->worker);
+    }
+    catalog_unref(service->catalog);
+    if (service->backend != NULL) pthread_mutex_destroy(&service->change_lock);
+    free(service->threads);
+    free(service);
+}

@@ -1,0 +1,57 @@
+/* serve/service.h - the whole server of one process: models, worker threads, sockets.
+ *
+ *     service_start(&options, &model_backend_onnxd, fds, &service, &err);   // requests can be served
+ *     ...wait for a signal...
+ *     service_drain(service);        // stops accepting, answers what is under way
+ *     service_stop(service);         // waits for that, frees
+ *
+ * Threads: service_start to service_stop from one thread; the others from any. */
+#ifndef SERVE_SERVICE_H
+#define SERVE_SERVICE_H
+
+#include "net/http_server.h"
+#include "serve/telemetry.h"
+#include "serve/version.h"
+#include "serve/worker.h"
+
+#define SERVICE_MAX_WORKERS 1024u
+
+struct service_model { /* a model file to serve */
+    const char *name;  /* NULL: the file's name without ".onnx" */
+    const char *path;
+};
+
+struct service_options {
+    const struct service_model *models; /* borrowed for service_start */
+    uint32_t n_models;
+    uint32_t n_workers;
+    uint32_t process; /* number of this process among those that share `telemetry` */
+    struct http_limits limits;
+    enum loop_kind loop;
+    struct version_settings version;
+    uint64_t request_timeout_ns;
+    uint64_t drain_timeout_ns; /* what is not answered by then is cut off */
+    bool access_log;
+    bool log_json;
+};
+
+struct service;
+
+/* Opens a listening descriptor for each worker; port 0 picks one, which *ret_port tells. ONNXD_ERR_IO names
+ * the address and why; also when another server has the port. */
+ONNXD_MUST_USE onnxd_status service_listen(const char *host, uint16_t port, uint32_t n_workers, int *ret_fds,
+                                           uint16_t *ret_port, onnxd_error *err);
+
+/* Loads and warms the models, then starts a worker on each of fds[n_workers], which it takes over (they are
+ * closed on failure too). Errors of loading name the model. */
+ONNXD_MUST_USE onnxd_status service_start(const struct service_options *options,
+                                          const struct model_backend *backend,
+                                          const struct telemetry *telemetry, const int *fds,
+                                          struct service **ret_service, onnxd_error *err);
+
+void service_drain(struct service *service);
+
+/* Drains if that was not asked for, waits for the workers, frees. Takes NULL. */
+void service_stop(struct service *service);
+
+#endif

@@ -1,0 +1,112 @@
+/* serve/telemetry.h - what the server counts, and its Prometheus text.
+ *
+ * Every worker has a block of its own, written by its thread alone and read by whoever is asked for
+ * /metrics. All blocks of all processes lie in one piece of shared memory that is made before
+ * processes are forked, so one scrape shows them all.
+ *
+ * Times are counted in nanoseconds and shown in microseconds (nv_inference_*) or seconds.
+ *
+ * Threads: a block has one writer; reading is free for all. */
+#ifndef SERVE_TELEMETRY_H
+#define SERVE_TELEMETRY_H
+
+#include <stdatomic.h>
+
+#include "base/buf.h"
+#include "net/http_host.h"
+#include "onnxd/status.h"
+
+#define TELEMETRY_MAX_MODELS 64u /* name and version pairs; the last place gathers what is beyond */
+#define TELEMETRY_N_BUCKETS  20u /* of a time histogram, the last without an upper bound */
+#define TELEMETRY_N_BATCH    16u /* powers of two: 1, 2, 4, ... */
+
+typedef _Atomic uint64_t stat;
+
+static inline void stat_add(stat *stat_, uint64_t n) /* by the one writer */
+{
+    atomic_store_explicit(stat_, atomic_load_explicit(stat_, memory_order_relaxed) + n, memory_order_relaxed);
+}
+static inline uint64_t stat_get(const stat *stat_)
+{
+    return atomic_load_explicit((stat *)(uintptr_t)stat_, memory_order_relaxed);
+}
+
+struct time_stat {
+    stat count, sum_ns;
+    stat buckets[TELEMETRY_N_BUCKETS];
+};
+
+enum fail_reason {                /* labels of nv_inference_request_failure */
+                   FAIL_REJECTED, /* queue full */
+                   FAIL_CANCELED, /* nobody waits, deadline */
+                   FAIL_BACKEND,
+                   FAIL_OTHER, /* the request's own fault */
+                   N_FAIL_REASONS
+};
+
+struct model_stats { /* of one model version on one worker */
+    stat success, rows, runs, pending;
+    stat failure[N_FAIL_REASONS];
+    stat last_ms; /* wall clock of the last inference */
+    struct time_stat request, queue, parse, run, write;
+    stat batch[TELEMETRY_N_BATCH];
+};
+
+enum http_route_id {
+    ROUTE_PREDICT,
+    ROUTE_INFER,
+    ROUTE_V2,
+    ROUTE_V1,
+    ROUTE_HEALTH,
+    ROUTE_METRICS,
+    ROUTE_ROOT,
+    ROUTE_UNKNOWN,
+    N_ROUTES
+};
+#define TELEMETRY_N_STATUS 16u /* see telemetry.c */
+
+struct worker_stats {
+    stat requests[N_ROUTES][TELEMETRY_N_STATUS];
+    stat connections_open, connections_accepted, connections_refused, connections_reset;
+    stat malformed, timed_out, bytes_in, bytes_out, wakeups;
+    stat cpu_ns; /* of the worker's thread */
+    struct time_stat request;
+    struct model_stats models[TELEMETRY_MAX_MODELS];
+};
+
+struct model_slot {
+    _Atomic uint32_t used;
+    char name[128];
+    uint64_t version;
+};
+
+struct telemetry_process {
+    struct model_slot slots[TELEMETRY_MAX_MODELS];
+    stat restarts;
+    struct worker_stats workers[]; /* [n_workers] */
+};
+
+struct telemetry {
+    void *memory; /* shared */
+    size_t n_bytes, process_bytes;
+    uint32_t n_processes, n_workers;
+};
+
+ONNXD_MUST_USE onnxd_status telemetry_create(uint32_t n_processes, uint32_t n_workers, struct telemetry *ret,
+                                             onnxd_error *err);
+void telemetry_done(struct telemetry *telemetry);
+
+struct telemetry_process *telemetry_process(const struct telemetry *telemetry, uint32_t process);
+struct worker_stats *telemetry_worker(const struct telemetry *telemetry, uint32_t process, uint32_t worker);
+
+/* The place of a model version, found or taken. One caller at a time in each process. */
+uint32_t telemetry_slot(struct telemetry_process *process, const char *name, uint64_t version);
+
+void time_stat_add(struct time_stat *time, uint64_t ns);
+void telemetry_count_request(struct worker_stats *worker, enum http_route_id route, uint16_t status);
+void telemetry_copy_http(struct worker_stats *worker, const struct http_stats *http);
+
+/* Appends the text of everything. False when it does not fit. */
+bool telemetry_write(const struct telemetry *telemetry, struct buf *out);
+
+#endif

@@ -1,0 +1,532 @@
+#include <stdlib.h>
+
+#include "serve/worker.h"
+#include "support/fake_model.h"
+#include "support/wire.h"
+
+/* One worker on a host on memory, with the fake model in place of an engine. */
+struct bench {
+    struct rig rig;
+    struct worker worker;
+    struct worker_config config;
+    struct telemetry telemetry;
+    struct buf access;
+};
+
+static void keep_access(void *context, const char *text, size_t n)
+{
+    assert_true(buf_append(context, text, n));
+}
+
+static struct catalog *catalog_with(const struct catalog *old, const char *name, uint64_t number,
+                                    uint32_t max_batch)
+{
+    onnxd_error err;
+    struct version *version = NULL;
+    struct version_source source = {.path = "fake.onnx"};
+    struct version_settings settings = {
+        .max_batch = max_batch, .max_queue_size = 4, .max_answer_bytes = 1 << 20};
+    assert_ok(version_create(&model_backend_fake, name, number, &source, &settings, 1, &version, &err), err);
+    struct catalog *catalog = catalog_change(old, version, NULL);
+    assert_non_null(catalog);
+    version_unref(version);
+    return catalog;
+}
+
+static void bench_init(struct bench *bench, uint32_t max_batch)
+{
+    onnxd_error err;
+    memset(bench, 0, sizeof *bench);
+    assert_ok(telemetry_create(1, 1, &bench->telemetry, &err), err);
+    buf_init(&bench->access, 1 << 20);
+    telemetry_slot(telemetry_process(&bench->telemetry, 0), "sum", 1);
+    bench->config = (struct worker_config){.telemetry = &bench->telemetry,
+                                           .request_timeout_ns = 5 * (uint64_t)NS_PER_S,
+                                           .max_answer_bytes = 1 << 20,
+                                           .access_log = true,
+                                           .access_sink = keep_access,
+                                           .access_context = &bench->access,
+                                           .ready = true};
+    struct catalog *empty = catalog_create(), *catalog = catalog_with(empty, "sum", 1, max_batch);
+    struct clock clock = clock_fake(&bench->rig.now_ns);
+    assert_ok(worker_init(&bench->worker, &bench->config, 0, 0, catalog, &clock, &err), err);
+    catalog_unref(empty);
+    catalog_unref(catalog);
+    struct http_handler handler = worker_handler(&bench->worker);
+    rig_init_with(&bench->rig, NULL, &handler);
+    worker_attach(&bench->worker, bench->rig.host);
+    fake_model_reset_runs();
+}
+
+static void bench_done(struct bench *bench)
+{
+    worker_cancel(&bench->worker);
+    rig_done(&bench->rig);
+    worker_done(&bench->worker);
+    telemetry_done(&bench->telemetry);
+    buf_done(&bench->access);
+    assert_int_equal(fake_model.n_models, 0); /* every version was let go of */
+    assert_int_equal(fake_model.n_sessions, 0);
+}
+
+static void give(struct bench *bench, struct wire *wire, const char *target, const char *body)
+{
+    char text[65536];
+    int n = snprintf(text, sizeof text, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s",
+                     target, strlen(body), body);
+    assert_true(n > 0 && n < (int)sizeof text);
+    wire_give(&bench->rig, wire, text, (size_t)n);
+}
+
+static void get(struct bench *bench, struct wire *wire, const char *method, const char *target)
+{
+    char text[512];
+    snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: a\r\n\r\n", method, target);
+    wire_send(&bench->rig, wire, text);
+}
+
+static void rows_of_one_wake_up_share_runs(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 4);
+    struct wire *wires[10];
+    char body[64], want[64];
+    for (int i = 0; i < 10; i++) {
+        wires[i] = wire_open(&bench.rig);
+        snprintf(body, sizeof body, "{\"features\":[%d,0.5,1]}", i);
+        give(&bench, wires[i], "/predict", body);
+    }
+    rig_wake(&bench.rig);
+    assert_int_equal(fake_model.n_runs, 3);
+    assert_int_equal(fake_model.run_rows[0], 4);
+    assert_int_equal(fake_model.run_rows[1], 4);
+    assert_int_equal(fake_model.run_rows[2], 2);
+    for (int i = 0; i < 10; i++) {
+        snprintf(want, sizeof want, "{\"ctr\":%d.5,\"latency_ms\":0", i + 1);
+        assert_response(wires[i], 0, 200, want);
+        wire_free(&bench.rig, wires[i]);
+    }
+    bench_done(&bench);
+}
+
+static void forms_and_models_mix_in_one_wake_up(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 64);
+    fake_model.scale = 10;
+    struct catalog *both = catalog_with(bench.worker.catalog, "ten", 1, 64);
+    worker_offer_catalog(&bench.worker, both);
+    catalog_unref(both);
+    rig_wake(&bench.rig);
+    fake_model_reset_runs();
+    struct wire *wire = wire_open(&bench.rig);
+    give(&bench, wire, "/predict",
+         "{\"instances\":[[1,2,3],{\"features\":[4,5,6]},{\"inputs\":{\"x\":[7,8,9]}}]}");
+    struct wire *other = wire_open(&bench.rig);
+    give(&bench, other, "/predict?model=ten", "{\"inputs\":{\"x\":[1,2,3]}}");
+    struct wire *third = wire_open(&bench.rig);
+    give(&bench, third, "/infer", "{\"inputs\":[[0,0,1],[0,0,2]]}");
+    struct wire *fourth = wire_open(&bench.rig);
+    give(&bench, fourth, "/infer?model=ten", "{\"inputs\":[[0,0,1]]}");
+    rig_wake(&bench.rig);
+    assert_int_equal(fake_model.n_runs, 2); /* one for each model */
+    assert_int_equal(fake_model.run_rows[0], 5);
+    assert_int_equal(fake_model.run_rows[1], 2);
+    assert_response(wire, 0, 200, "{\"predictions\":[6,15,24],\"latency_ms\":");
+    assert_response(other, 0, 200, "{\"ctr\":60,");
+    assert_response(third, 0, 200, "{\"outputs\":[[1],[2]],\"duration_ms\":");
+    assert_response(fourth, 0, 200, "{\"outputs\":[[10]],");
+    wire_free(&bench.rig, wire);
+    wire_free(&bench.rig, other);
+    wire_free(&bench.rig, third);
+    wire_free(&bench.rig, fourth);
+    bench_done(&bench);
+}
+
+static void a_bad_row_fails_its_own_request_alone(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 64);
+    struct wire *wires[5];
+    for (int i = 0; i < 5; i++) {
+        wires[i] = wire_open(&bench.rig);
+        give(&bench, wires[i], "/predict",
+             i == 2   ? "{\"features\":[1,-7,1]}"
+             : i == 3 ? "{\"features\":[1,1]}"
+             : i == 4 ? "{\"features\":[1,1,1],\"x\":1}"
+                      : "{\"features\":[1,1,1]}");
+    }
+    rig_wake(&bench.rig);
+    assert_response(wires[0], 0, 200, "\"ctr\":3,");
+    assert_response(wires[1], 0, 200, "\"ctr\":3,");
+    assert_response(wires[2], 0, 400, "input 'x': row 0: index -7 is outside its table");
+    assert_response(wires[3], 0, 400, "features");
+    assert_response(wires[4], 0, 400, "x");
+    assert_int_equal(fake_model.n_runs, 4); /* three rows together, then each alone */
+    for (int i = 0; i < 5; i++) wire_free(&bench.rig, wires[i]);
+    bench_done(&bench);
+}
+
+static void an_engine_that_fails_is_told_to_all(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 64);
+    fake_model.run_status = ONNXD_ERR_INTERNAL;
+    struct wire *a = wire_open(&bench.rig), *b = wire_open(&bench.rig);
+    give(&bench, a, "/predict", "{\"features\":[1,1,1]}");
+    give(&bench, b, "/predict", "{\"features\":[1,1,1]}");
+    rig_wake(&bench.rig);
+    assert_response(a, 0, 500, "the run failed");
+    assert_response(b, 0, 500, "the run failed");
+    assert_int_equal(fake_model.n_runs, 1);
+    fake_model.run_status = ONNXD_ERR_NOMEM;
+    give(&bench, a, "/predict", "{\"features\":[1,1,1]}");
+    rig_wake(&bench.rig);
+    assert_response(a, 1, 503, "the run failed");
+    assert_non_null(memmem(a->got.data, a->got.n, "Retry-After: 1\r\n", 16));
+    wire_free(&bench.rig, a);
+    wire_free(&bench.rig, b);
+    bench_done(&bench);
+}
+
+static char *many_rows(uint32_t n)
+{
+    char *body = malloc(64 + n * 16);
+    assert_non_null(body);
+    size_t used = (size_t)sprintf(body, "{\"instances\":[");
+    for (uint32_t i = 0; i < n; i++) used += (size_t)sprintf(body + used, "%s[%u,0,0]", i > 0 ? "," : "", i);
+    sprintf(body + used, "]}");
+    return body;
+}
+
+/* A request of many rows runs a slice at a time, and single rows pass by it. */
+static void large_requests_let_small_ones_pass(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 8);
+    struct wire *large = wire_open(&bench.rig), *second = wire_open(&bench.rig),
+                *small = wire_open(&bench.rig);
+    char *body = many_rows(50), *body_2 = many_rows(9);
+    give(&bench, large, "/predict", body);
+    give(&bench, second, "/predict", body_2);
+    rig_wake(&bench.rig);
+    assert_int_equal(http_host_next_ns(bench.rig.host), 0); /* it goes on without being told */
+    for (int i = 0; i < 3; i++) {
+        give(&bench, small, "/predict", "{\"features\":[1,2,3]}");
+        rig_wake(&bench.rig);
+        assert_response(small, i, 200, "\"ctr\":6,");
+        assert_int_equal(large->got.n, 0);
+    }
+    assert_response(second, 0, 200, "\"predictions\":[0,1,2,3,4,5,6,7,8]"); /* it took its turns */
+    rig_settle(&bench.rig);
+    assert_response(large, 0, 200, "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26");
+    assert_response(large, 0, 200, "46,47,48,49],\"latency_ms\"");
+    free(body);
+    free(body_2);
+    wire_free(&bench.rig, large);
+    wire_free(&bench.rig, second);
+    wire_free(&bench.rig, small);
+    bench_done(&bench);
+}
+
+static void large_requests_have_a_queue_and_a_deadline(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 2);
+    char *body = many_rows(11);
+    struct wire *wires[6];
+    for (int i = 0; i < 6; i++) {
+        wires[i] = wire_open(&bench.rig);
+        give(&bench, wires[i], "/predict", body);
+    }
+    rig_wake(&bench.rig);
+    assert_response(wires[4], 0, 503, "max-queue-size");
+    assert_response(wires[5], 0, 503, "max-queue-size");
+    assert_int_equal(wires[3]->got.n, 0);
+    wire_free(&bench.rig, wires[0]); /* nobody waits for it: it is dropped, not run */
+    bench.rig.now_ns += 6 * (uint64_t)NS_PER_S;
+    fake_model_reset_runs();
+    rig_settle(&bench.rig);
+    assert_int_equal(fake_model.n_runs, 0);
+    assert_response(wires[1], 0, 504, "deadline");
+    for (int i = 1; i < 6; i++) wire_free(&bench.rig, wires[i]);
+    free(body);
+    bench_done(&bench);
+}
+
+static void a_model_with_a_fixed_batch_runs_row_by_row(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    fake_model.fixed_batch = true;
+    fake_model.is_batchable = false;
+    struct bench bench;
+    bench_init(&bench, 64);
+    struct wire *wire = wire_open(&bench.rig);
+    give(&bench, wire, "/predict", "{\"instances\":[[1,2,3],[4,5,6],[0,0,1]]}");
+    struct wire *single = wire_open(&bench.rig);
+    give(&bench, single, "/predict", "{\"features\":[1,1,1]}");
+    rig_settle(&bench.rig);
+    assert_response(wire, 0, 200, "\"predictions\":[6,15,1]");
+    for (uint32_t i = 0; i < fake_model.n_runs; i++) assert_int_equal(fake_model.run_rows[i], 1);
+    assert_int_equal(fake_model.n_runs, 4);
+    wire_free(&bench.rig, wire);
+    wire_free(&bench.rig, single);
+    bench_done(&bench);
+}
+
+static void a_model_that_mixes_rows_runs_each_request_alone(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    fake_model.is_batchable = false;
+    struct bench bench;
+    bench_init(&bench, 4);
+    struct wire *a = wire_open(&bench.rig), *b = wire_open(&bench.rig);
+    char *body = many_rows(9);
+    give(&bench, a, "/predict", body);
+    give(&bench, b, "/predict", "{\"features\":[1,1,1]}");
+    rig_wake(&bench.rig);
+    assert_int_equal(fake_model.n_runs, 2);
+    assert_int_equal(fake_model.run_rows[0],
+                     9); /* whole, whatever max-batch says: its rows belong together */
+    assert_int_equal(fake_model.run_rows[1], 1);
+    assert_response(a, 0, 200, "\"predictions\":[0,1,2,3,4,5,6,7,8]");
+    free(body);
+    wire_free(&bench.rig, a);
+    wire_free(&bench.rig, b);
+    bench_done(&bench);
+}
+
+static void a_new_catalog_is_taken_up_between_wake_ups(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 2);
+    struct wire *large = wire_open(&bench.rig), *wire = wire_open(&bench.rig);
+    char *body = many_rows(7);
+    give(&bench, large, "/predict", body);
+    rig_wake(&bench.rig);
+    fake_model.scale = 100;
+    struct catalog *empty = catalog_create(), *next = catalog_with(empty, "sum", 2, 2);
+    worker_offer_catalog(&bench.worker, next);
+    catalog_unref(empty);
+    catalog_unref(next);
+    give(&bench, wire, "/predict", "{\"features\":[1,1,1]}"); /* still the old one: it came before */
+    rig_wake(&bench.rig);
+    assert_response(wire, 0, 200, "\"ctr\":3,");
+    give(&bench, wire, "/predict", "{\"features\":[1,1,1]}");
+    rig_wake(&bench.rig);
+    assert_response(wire, 1, 200, "\"ctr\":300,");
+    assert_int_equal(fake_model.n_models, 2); /* the old one serves its large request to the end */
+    rig_settle(&bench.rig);
+    assert_response(large, 0, 200, "[0,1,2,3,4,5,6]");
+    assert_int_equal(fake_model.n_models, 1);
+    free(body);
+    wire_free(&bench.rig, large);
+    wire_free(&bench.rig, wire);
+    bench_done(&bench);
+}
+
+static void routes_answer_for_themselves(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *target;
+        int status;
+        const char *body;
+    } cases[] = {
+        {"GET", "/health", 200, "{\"status\":\"ok\"}"},
+        {"GET", "/v2/health/live", 200, "{\"live\":true}"},
+        {"GET", "/v2/health/ready", 200, "{\"ready\":true}"},
+        {"GET", "/", 200, "\"models\":[{\"name\":\"sum\",\"version\":1}]"},
+        {"GET", "/predict", 405, "GET is not allowed on /predict: use POST"},
+        {"POST", "/health", 405, "use GET"},
+        {"OPTIONS", "/predict", 204, ""},
+        {"BREW", "/", 501, "error"},
+        {"GET", "/nothing", 404, "no route /nothing"},
+        {"POST", "/predict", 411, "Content-Length is missing"},
+        {"POST", "/predict?model=none", 404, "model 'none' is not served"},
+    };
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 4);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct wire *wire = wire_open(&bench.rig);
+        get(&bench, wire, cases[i].method, cases[i].target);
+        assert_response(wire, 0, cases[i].status, cases[i].body);
+        wire_free(&bench.rig, wire);
+    }
+    bench.config.ready = false;
+    struct wire *wire = wire_open(&bench.rig);
+    get(&bench, wire, "GET", "/health");
+    assert_response(wire, 0, 503, "not ready");
+    get(&bench, wire, "GET", "/v2/health/ready");
+    assert_response(wire, 1, 503, "{\"ready\":false}");
+    wire_free(&bench.rig, wire);
+    bench_done(&bench);
+}
+
+static void bodies_that_are_wrong_are_told_why(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{",
+        "[]",
+        "{\"features\":[1,2,3]",
+        "{\"features\":[1,2,NaN]}",
+        "{\"features\":[1,2,1e99]}",
+        "null",
+        "\xff",
+        "{\"features\":[1,2,3,4]}",
+        "{\"features\":[1,2,\"3\"]}",
+        "{\"instances\":[]}",
+        "{}",
+        "{\"a\":1}",
+        "{\"features\":[1,2,3]}x",
+        "{\"features\":[[[1,2,3]]]}",
+        "{\"inputs\":{\"y\":[1,2,3]}}",
+    };
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 4);
+    struct wire *wire = wire_open(&bench.rig);
+    for (unsigned i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        give(&bench, wire, "/predict", bodies[i]);
+        rig_wake(&bench.rig);
+        assert_response(wire, i, 400, "{\"error\":\"");
+    }
+    assert_int_equal(fake_model.n_runs, 0);
+    give(&bench, wire, "/predict", "{\"features\":[1,2,3]}");
+    rig_wake(&bench.rig);
+    assert_response(wire, sizeof bodies / sizeof *bodies, 200, "\"ctr\":6");
+    wire_free(&bench.rig, wire);
+    bench_done(&bench);
+}
+
+static void what_happened_is_counted_and_logged(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 4);
+    struct wire *wire = wire_open(&bench.rig);
+    struct wire *others[5];
+    for (int i = 0; i < 5; i++) {
+        others[i] = wire_open(&bench.rig);
+        if (i < 3) give(&bench, others[i], "/predict", "{\"features\":[1,2,3]}");
+    }
+    give(&bench, others[3], "/infer", "{\"inputs\":[[1,2,3],[4,5,6]]}");
+    give(&bench, others[4], "/predict", "{\"features\":[-1,2,3]}");
+    rig_wake(&bench.rig);
+    get(&bench, wire, "GET", "/metrics");
+    char *text = malloc(200000);
+    assert_non_null(text);
+    assert_int_equal(wire_response(wire, 0, text, 200000), 200);
+    static const char *const lines[] = {
+        "nv_inference_request_success{model=\"sum\",version=\"1\"} 4\n",
+        "nv_inference_count{model=\"sum\",version=\"1\"} 5\n",
+        "nv_inference_request_failure{model=\"sum\",version=\"1\",reason=\"OTHER\"} 1\n",
+        "onnxd_http_requests_total{route=\"/predict\",status=\"200\"} 3\n",
+        "onnxd_http_requests_total{route=\"/predict\",status=\"400\"} 1\n",
+        "onnxd_http_requests_total{route=\"/infer\",status=\"200\"} 1\n",
+        "onnxd_request_seconds_bucket{model=\"sum\",version=\"1\",le=\"+Inf\"} 4\n",
+        "onnxd_http_request_seconds_count 5\n",
+        "# TYPE onnxd_run_seconds histogram\n",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (strstr(text, lines[i]) == NULL) fail_msg("/metrics lacks %s", lines[i]);
+    assert_true(buf_append_char(&bench.access, 0));
+    assert_non_null(strstr(bench.access.data, "POST /predict 200 0.00ms\n"));
+    assert_non_null(strstr(bench.access.data, "POST /predict 400 0.00ms\n"));
+    assert_non_null(strstr(bench.access.data, "POST /infer 200 0.00ms\n"));
+    assert_non_null(strstr(bench.access.data, "GET /metrics 200 0.00ms\n"));
+    free(text);
+    for (int i = 0; i < 5; i++) wire_free(&bench.rig, others[i]);
+    wire_free(&bench.rig, wire);
+    bench_done(&bench);
+}
+
+static void loading_fails_with_a_word_and_leaves_nothing(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    onnxd_error err;
+    struct version *version = NULL;
+    struct version_source source = {.path = "fake.onnx"};
+    struct version_settings settings = {.max_batch = 4, .max_queue_size = 4};
+    fake_model.load_status = ONNXD_ERR_FORMAT;
+    assert_fails(version_create(&model_backend_fake, "m", 1, &source, &settings, 2, &version, &err),
+                 ONNXD_ERR_FORMAT, err, "the file is bad");
+    fake_model.load_status = ONNXD_OK;
+    fake_model.run_status = ONNXD_ERR_LIMIT; /* warming meets the session's ceiling */
+    assert_fails(version_create(&model_backend_fake, "m", 1, &source, &settings, 2, &version, &err),
+                 ONNXD_ERR_LIMIT, err, "the run failed");
+    assert_null(version);
+    assert_int_equal(fake_model.n_models, 0);
+    assert_int_equal(fake_model.n_sessions, 0);
+}
+
+static void catalogs_keep_the_newest_first(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    struct catalog *catalog = catalog_create();
+    static const struct {
+        const char *name;
+        uint64_t number;
+    } adds[] = {{"a", 2}, {"b", 1}, {"a", 1}, {"a", 3}, {"b", 7}, {"a", 2}};
+    for (size_t i = 0; i < sizeof adds / sizeof *adds; i++) {
+        struct catalog *next = catalog_with(catalog, adds[i].name, adds[i].number, 1);
+        catalog_unref(catalog);
+        catalog = next;
+    }
+    assert_int_equal(catalog->n, 5);
+    assert_string_equal(catalog_first(catalog)->name, "a");
+    assert_int_equal(catalog_find(catalog, "a", 1, 0)->number, 3);
+    assert_int_equal(catalog_find(catalog, "a", 1, 2)->number, 2);
+    assert_int_equal(catalog_find(catalog, "b", 1, 0)->number, 7);
+    assert_null(catalog_find(catalog, "a", 1, 9));
+    assert_null(catalog_find(catalog, "ab", 2, 0));
+    assert_null(catalog_find(catalog, "ab", 0, 0));
+    assert_int_equal(fake_model.n_models, 5); /* the first a/2 was replaced */
+    struct catalog *less = catalog_change(catalog, NULL, catalog_find(catalog, "a", 1, 3));
+    catalog_unref(catalog);
+    assert_int_equal(catalog_find(less, "a", 1, 0)->number, 2);
+    catalog_unref(less);
+    assert_int_equal(fake_model.n_models, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_of_one_wake_up_share_runs),
+        cmocka_unit_test(forms_and_models_mix_in_one_wake_up),
+        cmocka_unit_test(a_bad_row_fails_its_own_request_alone),
+        cmocka_unit_test(an_engine_that_fails_is_told_to_all),
+        cmocka_unit_test(large_requests_let_small_ones_pass),
+        cmocka_unit_test(large_requests_have_a_queue_and_a_deadline),
+        cmocka_unit_test(a_model_with_a_fixed_batch_runs_row_by_row),
+        cmocka_unit_test(a_model_that_mixes_rows_runs_each_request_alone),
+        cmocka_unit_test(a_new_catalog_is_taken_up_between_wake_ups),
+        cmocka_unit_test(routes_answer_for_themselves),
+        cmocka_unit_test(bodies_that_are_wrong_are_told_why),
+        cmocka_unit_test(what_happened_is_counted_and_logged),
+        cmocka_unit_test(loading_fails_with_a_word_and_leaves_nothing),
+        cmocka_unit_test(catalogs_keep_the_newest_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
