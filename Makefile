@@ -8,12 +8,15 @@ MODEL ?= models/deepfm_emb8_lr0.0001_dnn25612864_neg150_best.onnx
 CMAKE_FLAGS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all build deps run test bench install format check-format fuzz clean
+.PHONY: all build deps deps-build deps-test deps-bench run test bench install format check-format fuzz clean
 
-all: deps build
+all: deps-build build
 
-deps: ## installs the packages of packages.txt that are missing
-	@tools/install_packages packages.txt
+deps: ## installs every package of packages.txt that is missing
+	@tools/install_packages packages.txt build test bench
+
+deps-build deps-test deps-bench: deps-%:
+	@tools/install_packages packages.txt $*
 
 build:
 	@cmake -S . -B $(BUILD_DIR) -DCMAKE_BUILD_TYPE=$(BUILD_TYPE) -DCMAKE_C_COMPILER=$(CC) \
@@ -23,16 +26,16 @@ build:
 run: all
 	exec $(BUILD_DIR)/onnxd serve --model $(MODEL) --port $(PORT)
 
-test: all
+test: deps-build deps-test build
 	tools/run_tests $(BUILD_DIR)
 
-bench: all
+bench: deps-build deps-bench build
 	bench/run $(BUILD_DIR)
 
 install: all
 	cmake --install $(BUILD_DIR) $(if $(PREFIX),--prefix $(PREFIX))
 
-fuzz: deps
+fuzz: deps-build deps-test
 	tests/fuzz/run $(or $(FUZZ_SECONDS),60)
 
 format:
