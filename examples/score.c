@@ -28,7 +28,8 @@ int main(int argc, char **argv)
 
     onnxd_tensor in = {.type = ONNXD_FLOAT32, .rank = 2, .dims = {1, n}, .data = row}, out;
     if (onnxd_session_run(session, &in, 1, &out, 1, &err) != ONNXD_OK) goto failed;
-    for (int64_t i = 0; i < onnxd_tensor_n_elements(&out); i++) printf("%.9g\n", (double)((const float *)out.data)[i]);
+    for (int64_t i = 0; i < onnxd_tensor_n_elements(&out); i++)
+        printf("%.9g\n", (double)((const float *)out.data)[i]);
     status = EXIT_SUCCESS;
     goto out;
 failed:

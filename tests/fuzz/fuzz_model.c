@@ -37,8 +37,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (onnxd_session_create(model, &session_options, &session, &err) == ONNXD_OK && n_in <= MAX_INPUTS &&
         n_out <= MAX_INPUTS) {
         int simple = 1;
-        for (uint32_t i = 0; i < n_in; i++) simple = simple && zero_input(onnxd_model_input(model, i), zeros, &in[i]);
-        if (simple && onnxd_session_run(session, in, n_in, out, n_out, &err) != ONNXD_OK && err.message[0] == 0) abort();
+        for (uint32_t i = 0; i < n_in; i++)
+            simple = simple && zero_input(onnxd_model_input(model, i), zeros, &in[i]);
+        if (simple && onnxd_session_run(session, in, n_in, out, n_out, &err) != ONNXD_OK &&
+            err.message[0] == 0)
+            abort();
     }
     onnxd_session_free(session);
     onnxd_model_unref(model);
