@@ -11,6 +11,7 @@ struct subcommand {
 };
 
 static const struct subcommand commands[] = {
+    {"predict", "answers rows from a file or standard input", onnxd_predict_main},
     {"inspect", "shows inputs, outputs, operators, plan, memory and time per operator", onnxd_inspect_main},
     {"serve", "serves models over HTTP", onnxd_serve_main},
 };
