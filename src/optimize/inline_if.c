@@ -43,7 +43,7 @@ static bool adopt_nodes(struct graph *graph, uint32_t at, const struct graph *bo
 
 static const struct graph *chosen_branch(const struct graph *graph, const struct node *node)
 {
-    if (!node_is(node, "If") || node->in[0] == GRAPH_NONE) return NULL;
+    if (node->removed || !node_is(node, "If") || node->in[0] == GRAPH_NONE) return NULL;
     const onnxd_tensor *condition = graph->values[node->in[0]].info.constant;
     if (condition == NULL || condition->type != ONNXD_BOOL || onnxd_tensor_n_elements(condition) != 1)
         return NULL;
