@@ -16,13 +16,17 @@
     [F32_BINARY_##name] = {f32_##name##_vv__##isa_, f32_##name##_vs__##isa_, f32_##name##_sv__##isa_},
 #define INNER(name, isa_) [F32_REDUCE_##name] = f32_reduce_inner_##name##__##isa_,
 #define OUTER(name, isa_) [F32_REDUCE_##name] = f32_reduce_outer_##name##__##isa_,
+#define BF16_scalar       0
+#define BF16_avx512bf16   1
 /* clang-format off */
-#define TABLE(isa_)                                         \
+#define TABLE(isa_, bf16_)                                     \
     {                                                       \
-        .isa = #isa_,                                       \
+        .isa = #isa_, .has_bf16 = BF16_##bf16_,                                       \
+        BF16_KERNELS(FIELD, bf16_)                          \
         GEMM_KERNELS(FIELD, isa_)                           \
         REDUCE_KERNELS(FIELD, isa_)                         \
         ATTENTION_KERNELS(FIELD, isa_)                      \
+        CONVERT_KERNELS(FIELD, isa_)                        \
         .f32_unary = {F32_UNARY_LIST(UNARY, isa_)},         \
         .f32_binary = {F32_BINARY_LIST(BINARY, isa_)},      \
         .f32_reduce_inner = {F32_REDUCE_LIST(INNER, isa_)}, \
@@ -30,13 +34,14 @@
     }
 /* clang-format on */
 
-static const struct kernels scalar_kernels = TABLE(scalar);
+static const struct kernels scalar_kernels = TABLE(scalar, scalar);
 #if defined(__aarch64__)
-static const struct kernels neon_kernels = TABLE(neon);
+static const struct kernels neon_kernels = TABLE(neon, scalar);
 #endif
 #if defined(__x86_64__)
-static const struct kernels avx2_kernels = TABLE(avx2);
-static const struct kernels avx512_kernels = TABLE(avx512);
+static const struct kernels avx2_kernels = TABLE(avx2, scalar);
+static const struct kernels avx512_kernels = TABLE(avx512, scalar);
+static const struct kernels avx512bf16_kernels = TABLE(avx512, avx512bf16);
 
 static int has_f16c(void)
 {
@@ -64,7 +69,8 @@ const struct kernels *kernels_of(const char *isa)
     if (strcmp(isa, "scalar") == 0) return &scalar_kernels;
 #if defined(__x86_64__)
     if (strcmp(isa, "avx2") == 0 && has_avx2()) return &avx2_kernels;
-    if (strcmp(isa, "avx512") == 0 && has_avx512()) return &avx512_kernels;
+    if (strcmp(isa, "avx512") == 0 && has_avx512())
+        return __builtin_cpu_supports("avx512bf16") ? &avx512bf16_kernels : &avx512_kernels;
 #endif
 #if defined(__aarch64__)
     if (strcmp(isa, "neon") == 0) return &neon_kernels;

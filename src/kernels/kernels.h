@@ -21,6 +21,7 @@
 #define KERNELS_KERNELS_H
 
 #include "kernels/attention/attention_kernels.h"
+#include "kernels/convert/convert_kernels.h"
 #include "kernels/elementwise/elementwise_kernels.h"
 #include "kernels/gemm/gemm_kernels.h"
 #include "kernels/reduce/reduce_kernels.h"
@@ -28,10 +29,13 @@
 
 struct kernels {
     const char *isa; /* "scalar", "avx2", "avx512" or "neon" */
+    int has_bf16;    /* the CPU has instructions for bf16_gemm; else it is plain C, right but slow */
 #define FIELD(name, type, arg) type *name;
     GEMM_KERNELS(FIELD, 0)
     REDUCE_KERNELS(FIELD, 0)
+    BF16_KERNELS(FIELD, 0)
     ATTENTION_KERNELS(FIELD, 0)
+    CONVERT_KERNELS(FIELD, 0)
 #undef FIELD
     f32_unary_fn *f32_unary[F32_UNARY_COUNT];
     struct f32_binary_kernels f32_binary[F32_BINARY_COUNT];

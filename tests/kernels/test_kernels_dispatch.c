@@ -31,9 +31,9 @@ static void tables_have_no_hole(void **state)
     (void)state;
     for_each_kernels(kernels)
     {
-        /* After the name a table holds nothing but function pointers. */
+        /* After the name and has_bf16 a table holds nothing but function pointers. */
         void *const *slots = (void *const *)(const void *)kernels;
-        for (size_t i = 0; i < sizeof *kernels / sizeof *slots; i++)
+        for (size_t i = 2; i < sizeof *kernels / sizeof *slots; i++)
             if (slots[i] == NULL) fail_msg("%s: entry %zu is NULL", kernels->isa, i);
     }
     assert_null(kernels_of("nothing"));

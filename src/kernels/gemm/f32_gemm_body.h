@@ -5,6 +5,7 @@
  * stays in L2, panels of B, tiles of rows. Up to GEMM_ROWS rows B is read once from end to end. */
 #include "kernels/gemm/gemm_tile.h"
 #include "kernels/simd/simd_math.h"
+#include "kernels/gemm/activate_block.h"
 
 #define GEMM_PANEL (GEMM_VECS * VF_LANES)
 #define K_BLOCK    ((size_t)256) /* a panel of 32 columns takes 32 KB of L1 */
@@ -22,57 +23,18 @@ size_t ISA(f32_gemm_packed_size)(size_t n, size_t k)
     return n <= GEMM_NARROW ? n * round_up(k, K_ROUND) : round_up(n, GEMM_PANEL) * k;
 }
 
-void ISA(f32_gemm_pack)(float *packed, const float *b, size_t ldb, int transposed, size_t n, size_t k)
+void ISA(f32_gemm_pack)(void *packed, const float *b, size_t ldb, int transposed, size_t n, size_t k)
 {
+    float *to = packed;
     size_t row = transposed ? 1 : ldb, col = transposed ? ldb : 1;
     if (n <= GEMM_NARROW) {
         for (size_t j = 0; j < n; j++)
-            for (size_t p = 0; p < round_up(k, K_ROUND); p++) *packed++ = p < k ? b[p * row + j * col] : 0.0f;
+            for (size_t p = 0; p < round_up(k, K_ROUND); p++) *to++ = p < k ? b[p * row + j * col] : 0.0f;
         return;
     }
     for (size_t j0 = 0; j0 < n; j0 += GEMM_PANEL)
         for (size_t p = 0; p < k; p++)
-            for (size_t j = j0; j < j0 + GEMM_PANEL; j++) *packed++ = j < n ? b[p * row + j * col] : 0.0f;
-}
-
-/* ---- activations that are not free: over the block just stored, while it is in L1 ---- */
-
-SIMD_INLINE vf activate(enum f32_activation act, vf x, vf alpha)
-{
-    switch (act) {
-    case F32_ACT_SIGMOID: return vf_sigmoid(x);
-    case F32_ACT_TANH: return vf_tanh(x);
-    case F32_ACT_LEAKY_RELU: return vf_select(vf_lt(x, vf_zero()), vf_mul(alpha, x), x);
-    default: return x;
-    }
-}
-
-SIMD_INLINE void activate_rows(const enum f32_activation act, float *c, size_t ldc, size_t rows, size_t cols,
-                               float alpha_)
-{
-    vf alpha = vf_set1(alpha_);
-    for (; rows > 0; rows--, c += ldc) {
-        size_t j = 0;
-        for (; j + VF_LANES <= cols; j += VF_LANES) vf_store(c + j, activate(act, vf_load(c + j), alpha));
-        if (j == cols) continue;
-        vt tail = vt_first(cols - j);
-        vf_store_t(c + j, tail, activate(act, vf_load_t(c + j, tail), alpha));
-    }
-}
-
-static void activate_block(const struct f32_gemm *g, float *c, size_t rows, size_t cols)
-{
-    size_t ldc = g->ldc;
-    if (ldc == cols) { /* one long row has one tail */
-        cols *= rows;
-        rows = 1;
-    }
-    switch (g->act) {
-    case F32_ACT_SIGMOID: activate_rows(F32_ACT_SIGMOID, c, ldc, rows, cols, g->alpha); break;
-    case F32_ACT_TANH: activate_rows(F32_ACT_TANH, c, ldc, rows, cols, g->alpha); break;
-    case F32_ACT_LEAKY_RELU: activate_rows(F32_ACT_LEAKY_RELU, c, ldc, rows, cols, g->alpha); break;
-    default: break;
-    }
+            for (size_t j = j0; j < j0 + GEMM_PANEL; j++) *to++ = j < n ? b[p * row + j * col] : 0.0f;
 }
 
 /* ---- panels ---- */
@@ -89,7 +51,7 @@ SIMD_INLINE void panel_range(const size_t R, const struct f32_gemm *g, size_t ro
         .a = g->a + row * g->lda + kb->first,
         .a_row = g->lda,
         .a_k = 1,
-        .b = g->b + col * g->k + kb->first * GEMM_PANEL,
+        .b = (const float *)g->b + col * g->k + kb->first * GEMM_PANEL,
         .b_k = GEMM_PANEL,
         .k = kb->n,
         .bias = kb->is_first && g->bias != NULL ? g->bias + col : NULL,
@@ -195,7 +157,7 @@ SIMD_INLINE void dots(const size_t R, const size_t C, const size_t S, const stru
                       size_t col)
 {
     size_t ldb = round_up(g->k, K_ROUND), p = 0;
-    const float *a = g->a + row * g->lda, *b = g->b + col * ldb;
+    const float *a = g->a + row * g->lda, *b = (const float *)g->b + col * ldb;
     vf acc[4][8][4];
     SIMD_UNROLL
     for (size_t s = 0; s < S; s++) {
@@ -292,7 +254,7 @@ void ISA(f32_gemv_sparse)(const struct f32_gemm *g, void *scratch)
     size_t n = simd_nonzeros(value, index, g->a, g->k), col = 0;
     struct gemm_tile t = {.cols = GEMM_PANEL, .lowest = tile_lowest(g->act == F32_ACT_RELU)};
     for (; col < g->n; col += GEMM_PANEL) {
-        t.b = g->b + col * g->k;
+        t.b = (const float *)g->b + col * g->k;
         t.c = g->c + col;
         t.bias = g->bias != NULL ? g->bias + col : NULL;
         t.c0 = g->c0 != NULL ? g->c0 + col : NULL;

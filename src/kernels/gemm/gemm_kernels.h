@@ -1,8 +1,10 @@
-/* kernels/gemm/gemm_kernels.h - matrix products of 32-bit floats.
+/* kernels/gemm/gemm_kernels.h - matrix products.
  *
  * f32_gemm         C[m,n] = act(A[m,k] * B[k,n] + bias + C0) with B packed once
  * f32_gemv_sparse  the same for one row with many zeros
  * f32_matmul       C[m,n] = A[m,k] * B[k,n] + C0 of matrices known only now, either of them transposed
+ * bf16_gemm        f32_gemm with operands rounded to bf16
+ * i8_gemm          bytes with zero points
  *
  * Any sizes, zero included (k = 0 gives act(bias + C0)). Nothing outside the named elements is read or
  * written, whatever the strides. Strides count elements; a stride is at least the row's length.
@@ -36,7 +38,7 @@ struct f32_gemm {
     size_t m, n, k;
     const float *a; /* [m, k], row stride lda */
     size_t lda;
-    const float *b;    /* packed by f32_gemm_pack of the same struct kernels */
+    const void *b; /* packed by the pack function that goes with the product, of the same struct kernels */
     const float *bias; /* [n], or NULL for 0 */
     const float *c0;   /* [m, n], row stride ldc0, added before the activation; NULL for 0; may be c */
     size_t ldc0;
@@ -48,11 +50,11 @@ struct f32_gemm {
 
 typedef void f32_gemm_fn(const struct f32_gemm *g);
 
-/* Floats that packing [k, n] takes. */
+/* Floats (units of 4 bytes) that packing [k, n] takes. */
 typedef size_t f32_gemm_packed_size_fn(size_t n, size_t k);
 
 /* Packs B, row-major [k, n] with row stride ldb, or [n, k] where `transposed` is not 0. */
-typedef void f32_gemm_pack_fn(float *packed, const float *b, size_t ldb, int transposed, size_t n, size_t k);
+typedef void f32_gemm_pack_fn(void *packed, const float *b, size_t ldb, int transposed, size_t n, size_t k);
 
 /* f32_gemm of one row (m must be 1) that leaves zeros of A out: where A comes from a ReLU about half of B is
  * not read. Weights that a zero meets are not looked at, so an infinite or NaN one goes unnoticed there. The
@@ -83,14 +85,43 @@ struct f32_matmul {
 #define F32_MATMUL_SCRATCH ((size_t)384 * 32)
 typedef void f32_matmul_fn(const struct f32_matmul *g, float *scratch);
 
+/* C[m,n] = (A[m,k] - a_zero) * (B[k,n] - b_zero) in 32-bit integers that wrap around, A and B being of bytes,
+ * signed or not: ONNX's MatMulInteger. Right rather than fast. */
+struct i8_gemm {
+    size_t m, n, k;
+    const void *a; /* [m, k], row stride lda */
+    size_t lda;
+    const void *b; /* [k, n], row stride ldb */
+    size_t ldb;
+    int a_signed, b_signed;
+    const int32_t *a_zero; /* of row i at i * a_zero_stride (0: one for all); NULL for 0 */
+    size_t a_zero_stride;
+    const int32_t *b_zero; /* of column j at j * b_zero_stride; NULL for 0 */
+    size_t b_zero_stride;
+    int32_t *c; /* [m, n], row stride ldc */
+    size_t ldc;
+};
+typedef void i8_gemm_fn(const struct i8_gemm *g);
+
 #define GEMM_KERNELS(X, arg)                              \
     X(f32_gemm, f32_gemm_fn, arg)                         \
     X(f32_gemm_packed_size, f32_gemm_packed_size_fn, arg) \
     X(f32_gemm_pack, f32_gemm_pack_fn, arg)               \
     X(f32_gemv_sparse, f32_gemv_sparse_fn, arg)           \
-    X(f32_matmul, f32_matmul_fn, arg)
+    X(f32_matmul, f32_matmul_fn, arg)                     \
+    X(i8_gemm, i8_gemm_fn, arg)
+
+/* The product of f32_gemm with A and B rounded to bf16 (each operand off by up to 2^-8 of itself) and sums in
+ * 32 bits: half of B's bytes. Same arguments, B packed by bf16_gemm_pack. Fast where struct kernels says
+ * has_bf16. B of at most 8 columns may be kept in 32 bits. */
+#define BF16_KERNELS(X, arg)                               \
+    X(bf16_gemm, f32_gemm_fn, arg)                         \
+    X(bf16_gemm_packed_size, f32_gemm_packed_size_fn, arg) \
+    X(bf16_gemm_pack, f32_gemm_pack_fn, arg)
 
 #define DECLARE(name, type, isa) type name##__##isa;
+BF16_KERNELS(DECLARE, scalar)
+BF16_KERNELS(DECLARE, avx512bf16)
 GEMM_KERNELS(DECLARE, scalar)
 GEMM_KERNELS(DECLARE, avx2)
 GEMM_KERNELS(DECLARE, avx512)
