@@ -21,10 +21,12 @@
     X(ops_constant) \
     X(ops_control) \
     X(ops_dense) \
+    X(ops_detect) \
     X(ops_dropout) \
     X(ops_einsum) \
     X(ops_gather) \
     X(ops_heads) \
+    X(ops_loss) \
     X(ops_matmul) \
     X(ops_ml_encode) \
     X(ops_ml_features) \
@@ -32,6 +34,7 @@
     X(ops_ml_scale) \
     X(ops_ml_tree) \
     X(ops_pad) \
+    X(ops_random) \
     X(ops_reduce) \
     X(ops_reshape) \
     X(ops_scan) \
