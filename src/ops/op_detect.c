@@ -76,7 +76,8 @@ static onnxd_status keep(struct op_run *run, struct suppression *s, int64_t batc
     if (s->n_out == s->capacity) {
         int64_t capacity = s->capacity == 0 ? 64 : 2 * s->capacity;
         int64_t(*bigger)[3] = arena_alloc_array(run->env->arena, (size_t)capacity, sizeof *bigger);
-        if (bigger == NULL) return op_error(err, run->node, ONNXD_ERR_LIMIT, "no room for %lld boxes", (long long)capacity);
+        if (bigger == NULL)
+            return op_error(err, run->node, ONNXD_ERR_LIMIT, "no room for %lld boxes", (long long)capacity);
         for (int64_t i = 0; i < s->n_out; i++)
             for (int k = 0; k < 3; k++) bigger[i][k] = s->out[i][k];
         s->out = bigger;
@@ -89,8 +90,8 @@ static onnxd_status keep(struct op_run *run, struct suppression *s, int64_t batc
     return ONNXD_OK;
 }
 
-static onnxd_status suppress(struct op_run *run, struct suppression *s, const float *boxes, const float *scores,
-                             int64_t batch, int64_t class, onnxd_error *err)
+static onnxd_status suppress(struct op_run *run, struct suppression *s, const float *boxes,
+                             const float *scores, int64_t batch, int64_t class, onnxd_error *err)
 {
     int64_t n = 0, n_kept = 0;
     for (int64_t i = 0; i < s->n_boxes; i++)

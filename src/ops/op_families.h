@@ -42,11 +42,13 @@
     X(ops_select) \
     X(ops_sequence) \
     X(ops_sequence_split) \
+    X(ops_signal) \
     X(ops_slice) \
     X(ops_softmax) \
     X(ops_string) \
     X(ops_tfidf) \
-    X(ops_unary)
+    X(ops_unary) \
+    X(ops_window)
 /* clang-format on */
 
 #endif

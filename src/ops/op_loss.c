@@ -34,7 +34,8 @@ static onnxd_status shapes_loss(struct op_shapes *s, onnxd_error *err)
     shapes_copy(s, 1, 0); /* the logarithms of the softmax */
     shapes_set_type(s, 0, scores->type);
     if (scores->rank >= 0 && scores->rank < 2)
-        return op_error(err, s->node, ONNXD_ERR_SHAPE, "input 0 has rank %d, expected [N, C, ...]", scores->rank);
+        return op_error(err, s->node, ONNXD_ERR_SHAPE, "input 0 has rank %d, expected [N, C, ...]",
+                        scores->rank);
     if (scores->rank >= 0 && targets->rank >= 0) {
         bool fits = targets->rank == scores->rank - 1;
         for (int32_t i = 0; fits && i < targets->rank; i++)
@@ -60,7 +61,8 @@ struct loss {
 static struct loss loss_of(const struct op_run *run)
 {
     const onnxd_tensor *scores = run->in[0];
-    struct loss l = {.reduction = reduction_of(run->node), .n_batch = scores->dims[0], .n_classes = scores->dims[1]};
+    struct loss l = {
+        .reduction = reduction_of(run->node), .n_batch = scores->dims[0], .n_classes = scores->dims[1]};
     l.softmax = strcmp(run->node->op_type, "SoftmaxCrossEntropyLoss") == 0;
     l.ignores = node_attribute(run->node, "ignore_index") != NULL;
     l.ignored = node_attribute_int(run->node, "ignore_index", 0);
@@ -82,8 +84,8 @@ static double log_sum_exp(const onnxd_tensor *scores, int64_t first, int64_t str
     return most + log(sum);
 }
 
-static void write_log_softmax(const onnxd_tensor *scores, int64_t first, int64_t stride, int64_t n, double log_sum,
-                              const onnxd_tensor *out)
+static void write_log_softmax(const onnxd_tensor *scores, int64_t first, int64_t stride, int64_t n,
+                              double log_sum, const onnxd_tensor *out)
 {
     for (int64_t c = 0; c < n; c++) {
         double value = element_f64(scores, first + c * stride) - log_sum;
@@ -123,7 +125,9 @@ static onnxd_status run_loss(struct op_run *run, onnxd_error *err)
 }
 
 const struct op_def ops_loss[] = {
-    {"", "NegativeLogLikelihoodLoss", 12, OP_LATEST, 2, 3, 1, 1, 0, check_loss, shapes_loss, NULL, NULL, run_loss},
-    {"", "SoftmaxCrossEntropyLoss", 12, OP_LATEST, 2, 3, 1, 2, 0, check_loss, shapes_loss, NULL, NULL, run_loss},
+    {"", "NegativeLogLikelihoodLoss", 12, OP_LATEST, 2, 3, 1, 1, 0, check_loss, shapes_loss, NULL, NULL,
+     run_loss},
+    {"", "SoftmaxCrossEntropyLoss", 12, OP_LATEST, 2, 3, 1, 2, 0, check_loss, shapes_loss, NULL, NULL,
+     run_loss},
     {0},
 };

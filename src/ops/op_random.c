@@ -154,7 +154,8 @@ static onnxd_status run_multinomial(struct op_run *run, onnxd_error *err)
     const onnxd_tensor *in = run->in[0], *out = run->out[0];
     int64_t n_rows = in->dims[0], n_classes = in->dims[1], n = out->dims[1];
     double *sums = run->workspace; /* of the probabilities up to each class */
-    if (n_classes == 0 && n_rows > 0) return op_error(err, run->node, ONNXD_ERR_SHAPE, "there are no classes");
+    if (n_classes == 0 && n_rows > 0)
+        return op_error(err, run->node, ONNXD_ERR_SHAPE, "there are no classes");
     for (int64_t r = 0; r < n_rows; r++) {
         double most = -INFINITY, sum = 0;
         for (int64_t c = 0; c < n_classes; c++) most = fmax(most, element_f64(in, r * n_classes + c));
