@@ -17,17 +17,30 @@ static void describe(const struct graph *graph, const struct value *value, onnxd
     }
 }
 
-static onnxd_status describe_all(struct native_model *model, onnxd_error *err)
+/* The outputs' names as the file has them: the optimiser may let another value stand for an output. */
+static const char **names_of_outputs(struct native_model *model)
+{
+    const struct graph *graph = model->graph;
+    const char **names = arena_alloc_array(&model->arena, graph->n_outputs, sizeof *names);
+    for (uint32_t i = 0; names != NULL && i < graph->n_outputs; i++)
+        names[i] = graph->values[graph->outputs[i]].name;
+    return names;
+}
+
+static onnxd_status describe_all(struct native_model *model, const char *const *output_names,
+                                 onnxd_error *err)
 {
     struct graph *graph = model->graph;
     model->inputs = arena_alloc_array(&model->arena, graph->n_inputs, sizeof *model->inputs);
     model->outputs = arena_alloc_array(&model->arena, graph->n_outputs, sizeof *model->outputs);
-    if (model->inputs == NULL || model->outputs == NULL)
+    if (model->inputs == NULL || model->outputs == NULL || output_names == NULL)
         return error_set(err, ONNXD_ERR_LIMIT, "the model does not fit in its memory limit");
     for (uint32_t i = 0; i < graph->n_inputs; i++)
         describe(graph, &graph->values[graph->inputs[i]], &model->inputs[i]);
-    for (uint32_t i = 0; i < graph->n_outputs; i++)
+    for (uint32_t i = 0; i < graph->n_outputs; i++) {
         describe(graph, &graph->values[graph->outputs[i]], &model->outputs[i]);
+        model->outputs[i].name = output_names[i];
+    }
     return ONNXD_OK;
 }
 
@@ -52,8 +65,9 @@ static onnxd_status load(const struct model_source *source, const onnxd_model_op
                                         .ret_row_wise = &model->row_wise};
     onnxd_status status = onnx_read(source->bytes, source->n_bytes, source->folder, limit, &model->arena,
                                     &model->graph, &model->facts, err);
+    const char **output_names = status == ONNXD_OK ? names_of_outputs(model) : NULL;
     if (status == ONNXD_OK) status = optimize_graph(model->graph, &optimize, err);
-    if (status == ONNXD_OK) status = describe_all(model, err);
+    if (status == ONNXD_OK) status = describe_all(model, output_names, err);
     if (status != ONNXD_OK) {
         unload(model);
         return status;

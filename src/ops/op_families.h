@@ -7,11 +7,6 @@
 
 /* clang-format off */
 #define OP_FAMILIES(X) \
-    X(ops_layer_norm) \
-    X(ops_normalize) \
-    X(ops_pool) \
-    X(ops_conv) \
-    X(ops_einsum) \
     X(ops_arg) \
     X(ops_assemble) \
     X(ops_binary) \
@@ -20,12 +15,14 @@
     X(ops_concat) \
     X(ops_constant) \
     X(ops_control) \
+    X(ops_conv) \
     X(ops_dense) \
     X(ops_detect) \
     X(ops_dropout) \
     X(ops_einsum) \
     X(ops_gather) \
     X(ops_heads) \
+    X(ops_layer_norm) \
     X(ops_loss) \
     X(ops_matmul) \
     X(ops_ml_encode) \
@@ -33,7 +30,9 @@
     X(ops_ml_linear) \
     X(ops_ml_scale) \
     X(ops_ml_tree) \
+    X(ops_normalize) \
     X(ops_pad) \
+    X(ops_pool) \
     X(ops_random) \
     X(ops_reduce) \
     X(ops_reshape) \
