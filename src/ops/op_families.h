@@ -7,6 +7,16 @@
 
 /* clang-format off */
 #define OP_FAMILIES(X) \
+    X(ops_qlinear) \
+    X(ops_quantize) \
+    X(ops_roi) \
+    X(ops_sample) \
+    X(ops_resize) \
+    X(ops_layer_norm) \
+    X(ops_normalize) \
+    X(ops_pool) \
+    X(ops_conv) \
+    X(ops_einsum) \
     X(ops_arg) \
     X(ops_assemble) \
     X(ops_binary) \
