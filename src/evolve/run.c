@@ -131,29 +131,53 @@ static uint32_t sum_up(struct run *run, bool *ret_solved)
         .mean_hidden = (double)n_hidden / p->n_genomes,
         .mean_enabled = (double)n_enabled / p->n_genomes,
     };
-    if (run->options.task->confirm != NULL) {
-        *ret_solved = run->trials[best].solved;
-        return best;
-    }
-    *ret_solved = solver != UINT32_MAX;
+    *ret_solved = solver != UINT32_MAX && run->options.task->confirm == NULL;
     return *ret_solved ? solver : best;
 }
 
-/* An elite that failed once would fail again: it is not confirmed twice. */
-static onnxd_status confirm(struct run *run, uint32_t place, bool *ret_solved, onnxd_error *err)
+static bool was_refused(const struct run *run, uint64_t id)
+{
+    uint32_t n = run->n_refused < RUN_REFUSED_KEPT ? run->n_refused : RUN_REFUSED_KEPT;
+    for (uint32_t i = 0; i < n; i++)
+        if (run->refused[i] == id) return true;
+    return false;
+}
+
+/* The fittest species champion worth confirming, or UINT32_MAX. */
+static uint32_t find_candidate(const struct run *run)
+{
+    const struct population *p = run->population;
+    uint32_t candidate = UINT32_MAX;
+    for (uint32_t s = 0; s < p->n_species; s++) {
+        const uint32_t *members = p->by_species + p->species[s].first;
+        uint32_t champion = members[0];
+        for (uint32_t i = 1; i < p->species[s].n_members; i++)
+            if (p->genomes[members[i]].fitness > p->genomes[champion].fitness) champion = members[i];
+        if (!run->trials[champion].solved || was_refused(run, p->genomes[champion].id)) continue;
+        if (candidate == UINT32_MAX || p->genomes[champion].fitness > p->genomes[candidate].fitness)
+            candidate = champion;
+    }
+    return candidate;
+}
+
+static onnxd_status confirm(struct run *run, uint32_t *place, bool *ret_solved, onnxd_error *err)
 {
     struct confirmation confirmation;
-    uint64_t id = run->population->genomes[place].id;
     *ret_solved = false;
-    if (run->refused_id == id + 1) return ONNXD_OK;
-    onnxd_status status = run->options.task->confirm(run->options.task, &run->workers[0],
-                                                     &run->population->genomes[place], &confirmation, err);
+    uint32_t candidate = find_candidate(run);
+    if (candidate == UINT32_MAX) return ONNXD_OK;
+    onnxd_status status = run->options.task->confirm(
+        run->options.task, &run->workers[0], &run->population->genomes[candidate], &confirmation, err);
     if (status != ONNXD_OK) return status;
     run->result.n_confirmations++;
     run->result.n_steps += confirmation.n_steps;
+    if (!confirmation.solved) {
+        run->refused[run->n_refused++ % RUN_REFUSED_KEPT] = run->population->genomes[candidate].id;
+        return ONNXD_OK;
+    }
     run->result.generalization = confirmation.generalization;
-    *ret_solved = confirmation.solved;
-    run->refused_id = id + 1;
+    *place = candidate;
+    *ret_solved = true;
     return ONNXD_OK;
 }
 
@@ -164,8 +188,8 @@ onnxd_status run_generation(struct run *run, onnxd_error *err)
     if (status != ONNXD_OK) return status;
     bool solved;
     uint32_t place = sum_up(run, &solved);
-    if (solved && run->options.task->confirm != NULL) {
-        status = confirm(run, place, &solved, err);
+    if (run->options.task->confirm != NULL) {
+        status = confirm(run, &place, &solved, err);
         if (status != ONNXD_OK) return status;
     }
     if (solved || run->population->genomes[place].fitness > run->result.fitness) {

@@ -8,7 +8,8 @@
  *
  * What counts as an evaluation: one genome judged once in a generation; a generation always counts whole,
  * elite copies included. The confirmation of a champion (the long run and the generalization test of the
- * double pole without velocities) is counted apart, in n_confirmations.
+ * double pole without velocities) is counted apart, in n_confirmations: once a generation the fittest species
+ * champion that did not fail it before takes it, as Stanley's program goes through the species.
  *
  * The result depends on the task, the parameters and the seed alone, not on the number of threads.
  *
@@ -19,6 +20,8 @@
 #include "base/threads.h"
 #include "evolve/task.h"
 #include "neat/population.h"
+
+#define RUN_REFUSED_KEPT 256
 
 struct run_options {
     const struct task *task;
@@ -63,7 +66,9 @@ struct run {
     struct run_generation_stats stats; /* of the latest generation */
     struct arena champion_arena;
     struct genome champion; /* the solver, or the best so far */
-    uint64_t refused_id;    /* genome that failed the latest confirmation, plus one */
+    uint64_t
+        refused[RUN_REFUSED_KEPT]; /* ids of the genomes that failed a confirmation, oldest overwritten */
+    uint32_t n_refused;
 };
 
 ONNXD_MUST_USE onnxd_status run_create(const struct run_options *options, struct run **ret_run,
