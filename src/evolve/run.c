@@ -25,6 +25,9 @@ onnxd_status run_create(const struct run_options *options, struct run **ret_run,
         else
             for (uint32_t i = 0; i < run->n_workers; i++) task_worker_init(&run->workers[i]);
     }
+    if (status == ONNXD_OK && options->task->is_contest)
+        status = contest_create(&options->contest, options->seed, run->population->n_genomes, run->n_workers,
+                                &run->contest, err);
     if (status != ONNXD_OK)
         run_free(run);
     else
@@ -38,6 +41,7 @@ void run_free(struct run *run)
     for (uint32_t i = 0; run->workers != NULL && i < run->n_workers; i++) task_worker_done(&run->workers[i]);
     free(run->workers);
     free(run->trials);
+    contest_free(run->contest);
     population_free(run->population);
     arena_done(&run->champion_arena);
     free(run);
@@ -63,8 +67,21 @@ static void evaluate_chunk(void *context, uint32_t chunk, uint32_t worker)
     if (status != ONNXD_OK) evaluation->status[worker] = status;
 }
 
+/* A contest writes fitness itself; the trials repeat it for what follows. */
+static onnxd_status judge_contest(struct run *run, onnxd_error *err)
+{
+    struct population *p = run->population;
+    onnxd_status status = contest_judge(run->contest, run->options.backend, p, run->options.threads, err);
+    if (status != ONNXD_OK) return status;
+    for (uint32_t i = 0; i < p->n_genomes; i++)
+        run->trials[i] = (struct trial){.fitness = p->genomes[i].fitness};
+    run->result.n_steps += run->contest->stats[0].n_rows;
+    return ONNXD_OK;
+}
+
 static onnxd_status evaluate(struct run *run, onnxd_error *err)
 {
+    if (run->contest != NULL) return judge_contest(run, err);
     uint32_t chunk = run->options.task->chunk;
     uint32_t n_chunks = (run->population->n_genomes + chunk - 1) / chunk;
     onnxd_status status = ONNXD_OK;
@@ -91,9 +108,8 @@ out:
     return status;
 }
 
-static onnxd_status keep_champion(struct run *run, uint32_t place, onnxd_error *err)
+static onnxd_status keep_champion(struct run *run, const struct genome *genome, onnxd_error *err)
 {
-    const struct genome *genome = &run->population->genomes[place];
     arena_reset(&run->champion_arena);
     if (!genome_copy(&run->champion_arena, genome, &run->champion))
         return error_set(err, ONNXD_ERR_NOMEM, "run: no memory for the champion");
@@ -130,6 +146,8 @@ static uint32_t sum_up(struct run *run, bool *ret_solved)
         .threshold = p->threshold,
         .mean_hidden = (double)n_hidden / p->n_genomes,
         .mean_enabled = (double)n_enabled / p->n_genomes,
+        .n_matches = run->contest != NULL ? run->contest->stats[0].match.n : p->n_genomes,
+        .champion_elo = run->contest != NULL ? run->contest->records[best].elo : 0,
     };
     *ret_solved = solver != UINT32_MAX && run->options.task->confirm == NULL;
     return *ret_solved ? solver : best;
@@ -181,6 +199,16 @@ static onnxd_status confirm(struct run *run, uint32_t *place, bool *ret_solved, 
     return ONNXD_OK;
 }
 
+/* The champion of a finished contest: not the latest of a noisy series but the strongest of them all. */
+static onnxd_status crown(struct run *run, onnxd_error *err)
+{
+    uint32_t place;
+    onnxd_status status = contest_play_off(run->contest, &run->population->shape, run->options.threads,
+                                           &place, err);
+    if (status != ONNXD_OK || place == UINT32_MAX) return status;
+    return keep_champion(run, &run->contest->hall[place].genome, err);
+}
+
 onnxd_status run_generation(struct run *run, onnxd_error *err)
 {
     uint64_t start_ns = monotonic_ns();
@@ -192,14 +220,19 @@ onnxd_status run_generation(struct run *run, onnxd_error *err)
         status = confirm(run, &place, &solved, err);
         if (status != ONNXD_OK) return status;
     }
-    if (solved || run->population->genomes[place].fitness > run->result.fitness) {
-        status = keep_champion(run, place, err);
+    /* Fitness of a contest is relative to its generation: the latest champion stands for the run. */
+    if (solved || run->contest != NULL || run->population->genomes[place].fitness > run->result.fitness) {
+        status = keep_champion(run, &run->population->genomes[place], err);
+        if (status != ONNXD_OK) return status;
+    }
+    if (run->contest != NULL) {
+        status = contest_remember(run->contest, run->population, place, err);
         if (status != ONNXD_OK) return status;
     }
     run->result.solved = solved;
     run->stats.evaluate_ns = monotonic_ns() - start_ns;
     run->finished = solved || run->result.n_generations >= run->options.max_generations;
-    if (run->finished) return ONNXD_OK;
+    if (run->finished) return run->contest != NULL ? crown(run, err) : ONNXD_OK;
     start_ns = monotonic_ns();
     status = population_advance(run->population, err);
     run->stats.breed_ns = monotonic_ns() - start_ns;

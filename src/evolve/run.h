@@ -18,6 +18,7 @@
 #define EVOLVE_RUN_H
 
 #include "base/threads.h"
+#include "evolve/contest.h"
 #include "evolve/task.h"
 #include "neat/population.h"
 
@@ -31,6 +32,8 @@ struct run_options {
     uint32_t max_generations;
     struct threads *threads; /* borrowed; NULL: the caller's thread alone */
     uint64_t memory_limit_bytes;
+    struct contest_options contest;        /* of tasks that are contests */
+    const struct contest_backend *backend; /* borrowed; NULL: matches are played in this process */
 };
 
 struct run_result {
@@ -52,13 +55,16 @@ struct run_generation_stats {
     uint32_t n_species;
     double threshold;
     double mean_hidden, mean_enabled;
+    uint64_t n_matches; /* contests: played; else episodes */
+    double champion_elo;
     uint64_t evaluate_ns, breed_ns;
 };
 
 struct run {
     struct run_options options;
     struct population *population;
-    struct trial *trials; /* [n_genomes] */
+    struct contest *contest; /* NULL: the task is none */
+    struct trial *trials;    /* [n_genomes] */
     struct task_worker *workers;
     uint32_t n_workers;
     bool finished;

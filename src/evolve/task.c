@@ -5,7 +5,8 @@
 
 #include "base/error.h"
 
-static const struct task *const TASKS[] = {&TASK_XOR, &TASK_POLE, &TASK_POLE2, &TASK_POLE2_NOVEL};
+static const struct task *const TASKS[] = {&TASK_XOR, &TASK_POLE, &TASK_POLE2, &TASK_POLE2_NOVEL,
+                                           &TASK_ARENA};
 
 const struct task *const *task_list(uint32_t *ret_n)
 {

@@ -52,6 +52,8 @@ struct task {
     uint32_t default_generations;
     const char *const (*defaults)[2]; /* {key, value} pairs over neat_params_default, up to {NULL, NULL} */
 
+    bool is_contest; /* judged by evolve/contest.h; evaluate is NULL */
+
     /* Judges n genomes. ONNXD_ERR_NOMEM. */
     onnxd_status (*evaluate)(const struct task *task, const struct task_options *options,
                              struct task_worker *worker, const struct genome *genomes, uint32_t n,
@@ -71,6 +73,6 @@ const struct task *const *task_list(uint32_t *ret_n);
 /* The task's own parameters. */
 void task_params(const struct task *task, struct neat_params *ret_params);
 
-extern const struct task TASK_XOR, TASK_POLE, TASK_POLE2, TASK_POLE2_NOVEL;
+extern const struct task TASK_XOR, TASK_POLE, TASK_POLE2, TASK_POLE2_NOVEL, TASK_ARENA;
 
 #endif
