@@ -1,21 +1,27 @@
+/* neat_train params: a task's parameters as a commented file. */
 #include <stdio.h>
 
-#include "evolve/task.h"
+#include "cli_options.h"
 #include "neat_train.h"
-#include "neat_train_options.h"
 
-int neat_train_params(int argc, char **argv)
+struct params_options {
+    const char *task;
+};
+
+static const struct cli_option options[] = {
+    {"task", CLI_TEXT, CLI_AT(struct params_options, task), "NAME", "whose parameters to print"},
+};
+
+static const struct cli_command command = {
+    "neat_train params", "Prints a task's parameters as a commented file.", CLI_TABLE(options)};
+
+int neat_train_params_main(int argc, char **argv)
 {
-    const char *name = "xor";
-    const struct option_spec specs[] = {{"--task", OPTION_TEXT, &name, "whose parameters to print (xor)"}};
-    int code = options_read("neat_train params [--task T] > FILE", specs, sizeof specs / sizeof specs[0],
-                            argc, argv, NULL);
-    if (code >= 0) return code;
-    const struct task *task = task_find(name);
-    if (task == NULL) {
-        fprintf(stderr, "neat_train: no task '%s'\n", name);
-        return 2;
-    }
+    struct params_options o = {.task = "xor"};
+    int result = cli_parse(&command, argc, argv, &o, NULL);
+    if (result != CLI_GO_ON) return result;
+    const struct task *task = task_find(o.task);
+    if (task == NULL) return cli_usage_error(&command, "no task '%s'", o.task);
     struct neat_params params;
     struct buf out;
     char title[120];
@@ -25,5 +31,5 @@ int neat_train_params(int argc, char **argv)
     neat_params_print(&params, title, &out);
     fwrite(out.data, 1, out.n, stdout);
     buf_done(&out);
-    return fflush(stdout) == 0 ? 0 : 1;
+    return fflush(stdout) == 0 ? CLI_EXIT_OK : CLI_EXIT_FAILURE;
 }

@@ -1,140 +1,242 @@
-#include <math.h>
+/* neat_train train: evolves networks on a task, once or many times. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/cpus.h"
+#include "base/error.h"
 #include "base/file.h"
-#include "evolve/run.h"
+#include "cli_options.h"
+#include "evolve/history.h"
+#include "evolve/run_checkpoint.h"
 #include "evolve/summary.h"
+#include "evolve/telemetry.h"
 #include "neat_train.h"
-#include "neat_train_options.h"
 
-struct train_args {
-    const char *task, *params, *test;
-    struct option_list settings;
-    uint32_t n_runs, generations, population, threads;
+enum { MAX_PATH = 4096, MAX_REPORT_BYTES = 256 << 20 };
+
+struct train_options {
+    const char *task, *params, *out, *fitness;
+    struct cli_texts settings;
+    uint32_t n_runs, generations, population, threads, checkpoint_every;
     uint64_t seed;
-    bool report, quiet;
+    int success;
+    bool report, quiet, json, resume;
+    struct contest_options contest;
 };
 
-static int fail(const onnxd_error *err)
-{
-    fprintf(stderr, "neat_train: %s\n", err->message);
-    return 1;
-}
+#define AT(member) CLI_AT(struct train_options, member)
 
-/* --threads, else NEAT_NUM_THREADS, else all usable processors but one. */
-static uint32_t thread_count(uint32_t asked)
-{
-    const char *text = getenv("NEAT_NUM_THREADS");
-    if (asked == 0 && text != NULL) asked = (uint32_t)strtoul(text, NULL, 10);
-    if (asked > 0) return asked;
-    uint32_t n = cpus_usable();
-    return n > 1 ? n - 1 : 1;
-}
+static const struct cli_option options[] = {
+    {"task", CLI_TEXT, AT(task), "NAME", "xor, pole, pole2, pole2-novel or arena"},
+    {"runs", CLI_U32, AT(n_runs), "N", "how often, with seeds one apart; 0 means 1, or 100 with --report"},
+    {"seed", CLI_U64, AT(seed), "N", "of the first run"},
+    {"generations", CLI_U32, AT(generations), "N", "at most so many; 0 means the task's own number"},
+    {"success", CLI_CHOICE, AT(success), "cls|sse", "when xor counts as solved"},
+    {"report", CLI_FLAG, AT(report), NULL, "print the table beside the published figures"},
+    {"", CLI_HEADING, 0, NULL, "Parameters"},
+    {"params", CLI_TEXT, AT(params), "FILE", "parameter file, as neat_train params prints one"},
+    {"set", CLI_TEXTS, AT(settings), "KEY=VALUE", "one parameter over the file"},
+    {"population", CLI_U32, AT(population), "N", "population_size over the file; 0 keeps it"},
+    {"", CLI_HEADING, 0, NULL, "Running"},
+    {"threads", CLI_U32, AT(threads), "N", "threads that evaluate; 0 means usable processors minus one",
+     .max = 1024, .env = "NEAT_NUM_THREADS"},
+    {"out", CLI_TEXT, AT(out), "DIR", "champions, reports and checkpoints go to DIR/run-SEED"},
+    {"checkpoint-every", CLI_U32, AT(checkpoint_every), "N",
+     "generations between checkpoints; 0 writes none"},
+    {"resume", CLI_FLAG, AT(resume), NULL, "go on from the checkpoints in --out"},
+    {"json", CLI_FLAG, AT(json), NULL, "generations as JSON lines on standard output"},
+    {"quiet", CLI_FLAG, AT(quiet), NULL, "no line for each generation"},
+    {"", CLI_HEADING, 0, NULL, "Arena"},
+    {"fitness", CLI_TEXT, AT(fitness), "NAME", "what counts: fight, survive or explore"},
+    {"teams", CLI_U32, AT(contest.arena.n_teams), "N", "teams in a match", .min = 2, .max = ARENA_MAX_TEAMS},
+    {"ships", CLI_U32, AT(contest.arena.ships_a_team), "N", "ships of a team", .min = 1,
+     .max = ARENA_MAX_SHIPS_A_TEAM},
+    {"ticks", CLI_U32, AT(contest.arena.max_ticks), "N", "length of a match", .min = 1,
+     .max = ARENA_MAX_TICKS},
+    {"opponents", CLI_U32, AT(contest.n_matches), "N", "matches against genomes of the same generation"},
+    {"hall", CLI_U32, AT(contest.n_hall), "N", "matches against earlier champions"},
+    {"chasers", CLI_U32, AT(contest.n_chaser), "N", "matches against the hand-written chaser"},
+};
+
+static const struct cli_command command = {
+    "neat_train train", "Evolves networks on a task, once or many times.", CLI_TABLE(options)};
 
 /* The task's parameters, the file over them, single settings over that. */
-static onnxd_status read_params(const struct train_args *args, const struct task *task,
+static onnxd_status read_params(const struct train_options *o, const struct task *task,
                                 struct neat_params *ret_params, onnxd_error *err)
 {
     struct neat_params params;
     onnxd_status status = ONNXD_OK;
     task_params(task, &params);
-    if (args->params != NULL) {
+    if (o->params != NULL) {
         char *text = NULL;
         size_t n = 0;
-        status = file_read(args->params, 1 << 20, &text, &n, err);
+        status = file_read(o->params, 1 << 20, &text, &n, err);
         if (status == ONNXD_OK) status = neat_params_parse(text, n, &params, err);
         free(text);
     }
-    for (uint32_t i = 0; status == ONNXD_OK && i < args->settings.n; i++) {
+    for (uint32_t i = 0; status == ONNXD_OK && i < o->settings.n; i++) {
         char key[80];
-        const char *equals = strchr(args->settings.items[i], '=');
-        snprintf(key, sizeof key, "%.*s", equals == NULL ? 79 : (int)(equals - args->settings.items[i]),
-                 args->settings.items[i]);
+        const char *text = o->settings.items[i], *equals = strchr(text, '=');
+        snprintf(key, sizeof key, "%.*s", equals == NULL ? 79 : (int)(equals - text), text);
         status = neat_params_set(&params, key, equals == NULL ? "" : equals + 1, err);
     }
-    if (args->population > 0) params.population_size = args->population;
+    if (status == ONNXD_OK && o->population > 0) {
+        char text[16];
+        snprintf(text, sizeof text, "%u", o->population);
+        status = neat_params_set(&params, "population_size", text, err);
+    }
     if (status == ONNXD_OK) *ret_params = params;
     return status;
 }
 
-static void print_generation(const struct run *run)
+/* Where one run writes; empty paths without --out. */
+struct places {
+    char folder[MAX_PATH], checkpoint[MAX_PATH], report[MAX_PATH], replay[MAX_PATH], lines[MAX_PATH];
+};
+
+static onnxd_status find_places(const struct train_options *o, uint64_t seed, struct places *places,
+                                onnxd_error *err)
 {
-    const struct run_generation_stats *s = &run->stats;
-    fprintf(stderr,
-            "generation %4u/%u  best %-10.6g mean %-10.6g species %-3u hidden %-5.2f links %-6.2f "
-            "evaluate %.2f ms  breed %.2f ms\n",
-            s->generation + 1, run->options.max_generations, s->best_fitness, s->mean_fitness, s->n_species,
-            s->mean_hidden, s->mean_enabled, (double)s->evaluate_ns / 1e6, (double)s->breed_ns / 1e6);
+    *places = (struct places){{0}};
+    if (o->out == NULL) return ONNXD_OK;
+    if (strlen(o->out) > MAX_PATH - 100)
+        return error_set(err, ONNXD_ERR_ARGUMENT, "--out: the path is too long");
+    snprintf(places->folder, MAX_PATH - 40, "%s/run-%llu", o->out, (unsigned long long)seed);
+    snprintf(places->checkpoint, MAX_PATH, "%.4000s/checkpoint.neat", places->folder);
+    snprintf(places->report, MAX_PATH, "%.4000s/report.html", places->folder);
+    snprintf(places->replay, MAX_PATH, "%.4000s/replay.html", places->folder);
+    snprintf(places->lines, MAX_PATH, "%.4000s/generations.jsonl", places->folder);
+    onnxd_status status = make_folder(o->out, err);
+    return status == ONNXD_OK ? make_folder(places->folder, err) : status;
 }
 
-static int run_all(const struct train_args *args, struct run_options *options)
+static void tell(const struct train_options *o, const struct run *run, FILE *lines)
+{
+    struct buf text;
+    buf_init(&text, 1 << 16);
+    if (lines != NULL || o->json) {
+        telemetry_json(run, &text);
+        if (lines != NULL) fwrite(text.data, 1, text.n, lines);
+        if (o->json) fwrite(text.data, 1, text.n, stdout);
+        buf_reset(&text);
+    }
+    if (!o->quiet) {
+        telemetry_line(run, &text);
+        fprintf(stderr, "%.*s\n", (int)text.n, text.data);
+    }
+    buf_done(&text);
+}
+
+static onnxd_status write_results(const struct run *run, const struct history *history,
+                                  const struct places *places, onnxd_error *err)
+{
+    struct policy policy;
+    struct buf svg, page;
+    onnxd_status status = policy_from_genome(&run->champion, &run->population->shape, run->options.task->name,
+                                             run->options.seed, run->result.fitness, &policy, err);
+    if (status != ONNXD_OK) return status;
+    buf_init(&svg, MAX_REPORT_BYTES);
+    buf_init(&page, MAX_REPORT_BYTES);
+    status = write_policy_files(&policy, places->folder, &svg, err);
+    buf_append_char(&svg, 0);
+    if (status == ONNXD_OK) status = history_report(history, run, svg.data, &page, err);
+    if (status == ONNXD_OK) status = file_replace(places->report, page.data, page.n, err);
+    if (status == ONNXD_OK && run->contest != NULL)
+        status = write_replay(places->replay, &run->contest->options.arena, &policy, "champion", NULL,
+                              "chaser", run->options.seed, err);
+    buf_done(&svg);
+    buf_done(&page);
+    policy_done(&policy);
+    return status;
+}
+
+static onnxd_status evolve(const struct train_options *o, struct run *run, const struct places *places,
+                           onnxd_error *err)
+{
+    struct history history;
+    history_init(&history);
+    FILE *lines = places->folder[0] == 0 ? NULL : fopen(places->lines, o->resume ? "ae" : "we");
+    bool speaks = lines != NULL || o->json || (o->n_runs == 1 && !o->quiet);
+    onnxd_status status = ONNXD_OK;
+    while (status == ONNXD_OK && !run->finished) {
+        status = run_generation(run, err);
+        if (status == ONNXD_OK && places->folder[0] != 0) status = history_add(&history, run, err);
+        if (status == ONNXD_OK && speaks) tell(o, run, lines);
+        bool due = o->checkpoint_every > 0 && run->result.n_generations % o->checkpoint_every == 0;
+        if (status == ONNXD_OK && due && !run->finished && places->folder[0] != 0)
+            status = run_save_file(run, places->checkpoint, err);
+    }
+    if (status == ONNXD_OK && places->folder[0] != 0) status = write_results(run, &history, places, err);
+    if (lines != NULL && fclose(lines) != 0 && status == ONNXD_OK)
+        status = error_set(err, ONNXD_ERR_IO, "%s: cannot be written", places->lines);
+    history_done(&history);
+    return status;
+}
+
+static onnxd_status run_all(const struct train_options *o, struct run_options *run_options,
+                            struct summary *summary, onnxd_error *err)
+{
+    onnxd_status status = ONNXD_OK;
+    for (uint32_t i = 0; i < o->n_runs && status == ONNXD_OK; i++) {
+        struct run *run = NULL;
+        struct places places;
+        run_options->seed = o->seed + i;
+        uint64_t start_ns = monotonic_ns();
+        status = find_places(o, run_options->seed, &places, err);
+        if (status != ONNXD_OK) break;
+        bool resume = o->resume && places.folder[0] != 0 && access(places.checkpoint, R_OK) == 0;
+        status = resume ? run_load_file(places.checkpoint, run_options, &run, err)
+                        : run_create(run_options, &run, err);
+        if (status == ONNXD_OK) status = evolve(o, run, &places, err);
+        if (status == ONNXD_OK) summary_add(summary, run, monotonic_ns() - start_ns);
+        run_free(run);
+    }
+    return status;
+}
+
+static int train(struct train_options *o, struct run_options *run_options)
 {
     onnxd_error err;
     struct summary summary;
     struct buf text;
-    int code = 0;
-    if (summary_init(&summary, options->task, options->task_options.success, args->n_runs, &err) != ONNXD_OK)
-        return fail(&err);
+    if (summary_init(&summary, run_options->task, run_options->task_options.success, o->n_runs, &err) !=
+        ONNXD_OK)
+        return cli_fail(command.name, &err);
     buf_init(&text, 1 << 20);
-    for (uint32_t i = 0; i < args->n_runs && code == 0; i++) {
-        struct run *run = NULL;
-        options->seed = args->seed + i;
-        uint64_t start_ns = monotonic_ns();
-        onnxd_status status = run_create(options, &run, &err);
-        while (status == ONNXD_OK && !run->finished) {
-            status = run_generation(run, &err);
-            if (status == ONNXD_OK && args->n_runs == 1 && !args->quiet) print_generation(run);
-        }
-        if (status == ONNXD_OK)
-            summary_add(&summary, &run->result, monotonic_ns() - start_ns);
-        else
-            code = fail(&err);
-        run_free(run);
-    }
-    if (code == 0 && summary_print(&summary, args->report, &text, &err) != ONNXD_OK) code = fail(&err);
-    if (code == 0) fwrite(text.data, 1, text.n, stdout);
+    onnxd_status status = run_all(o, run_options, &summary, &err);
+    if (status == ONNXD_OK) status = summary_print(&summary, o->report, &text, &err);
+    if (status == ONNXD_OK) fwrite(text.data, 1, text.n, o->json ? stderr : stdout);
     buf_done(&text);
     summary_done(&summary);
-    return code;
+    return status == ONNXD_OK ? CLI_EXIT_OK : cli_fail(command.name, &err);
 }
 
-int neat_train_train(int argc, char **argv)
+int neat_train_train_main(int argc, char **argv)
 {
-    struct train_args args = {.task = "xor", .test = "cls", .seed = 1};
-    const struct option_spec specs[] = {
-        {"--task", OPTION_TEXT, &args.task, "xor, pole, pole2 or pole2-novel (xor)"},
-        {"--runs", OPTION_U32, &args.n_runs, "how often, with seeds one apart (1; with --report 100)"},
-        {"--seed", OPTION_U64, &args.seed, "of the first run (1)"},
-        {"--generations", OPTION_U32, &args.generations, "at most so many (the task's own)"},
-        {"--population", OPTION_U32, &args.population, "overrides population_size"},
-        {"--params", OPTION_TEXT, &args.params, "parameter file; `neat_train params` prints one"},
-        {"--set", OPTION_LIST, &args.settings, "KEY=VALUE over the file; may be repeated"},
-        {"--threads", OPTION_U32, &args.threads,
-         "for evaluation (NEAT_NUM_THREADS, else processors minus one)"},
-        {"--test", OPTION_TEXT, &args.test, "xor's success: cls or sse (cls)"},
-        {"--report", OPTION_FLAG, &args.report, "print the table beside the published figures"},
-        {"--quiet", OPTION_FLAG, &args.quiet, "no line for each generation"},
-    };
-    int code = options_read("neat_train train [OPTIONS]", specs, sizeof specs / sizeof specs[0], argc, argv,
-                            NULL);
-    if (code >= 0) return code;
-    struct run_options options = {.task = task_find(args.task)};
+    struct train_options o = {.task = "xor", .seed = 1, .fitness = "fight"};
+    contest_options_default(&o.contest);
+    int result = cli_parse(&command, argc, argv, &o, NULL);
+    if (result != CLI_GO_ON) return result;
+    struct run_options run_options = {.task = task_find(o.task)};
     onnxd_error err;
-    if (options.task == NULL || (strcmp(args.test, "cls") != 0 && strcmp(args.test, "sse") != 0)) {
-        fprintf(stderr, "neat_train: no task '%s' with test '%s'\n", args.task, args.test);
-        return 2;
-    }
-    options.task_options.success = strcmp(args.test, "sse") == 0 ? SUCCESS_SSE : SUCCESS_CLS;
-    if (args.n_runs == 0) args.n_runs = args.report ? 100 : 1;
-    options.max_generations = args.generations > 0 ? args.generations : options.task->default_generations;
-    if (read_params(&args, options.task, &options.params, &err) != ONNXD_OK) return fail(&err);
-    uint32_t n_threads = thread_count(args.threads);
-    if (n_threads > 1 && threads_create(n_threads, &options.threads, &err) != ONNXD_OK) return fail(&err);
-    code = run_all(&args, &options);
-    threads_free(options.threads);
-    return code;
+    if (run_options.task == NULL) return cli_usage_error(&command, "no task '%s'", o.task);
+    if (!contest_weights_find(o.fitness, &o.contest.weights))
+        return cli_usage_error(&command, "no fitness '%s'; expected fight, survive or explore", o.fitness);
+    if (o.resume && o.out == NULL) return cli_usage_error(&command, "--resume needs --out");
+    run_options.task_options.success = o.success == 0 ? SUCCESS_CLS : SUCCESS_SSE;
+    run_options.contest = o.contest;
+    if (o.n_runs == 0) o.n_runs = o.report ? 100 : 1;
+    run_options.max_generations = o.generations > 0 ? o.generations : run_options.task->default_generations;
+    if (read_params(&o, run_options.task, &run_options.params, &err) != ONNXD_OK)
+        return cli_fail(command.name, &err);
+    uint32_t n_cpus = cpus_usable(), n_threads = o.threads > 0 ? o.threads : n_cpus > 1 ? n_cpus - 1 : 1;
+    if (n_threads > 1 && threads_create(n_threads, &run_options.threads, &err) != ONNXD_OK)
+        return cli_fail(command.name, &err);
+    result = train(&o, &run_options);
+    threads_free(run_options.threads);
+    return result;
 }

@@ -75,7 +75,12 @@ static onnxd_status judge_contest(struct run *run, onnxd_error *err)
     if (status != ONNXD_OK) return status;
     for (uint32_t i = 0; i < p->n_genomes; i++)
         run->trials[i] = (struct trial){.fitness = p->genomes[i].fitness};
-    run->result.n_steps += run->contest->stats[0].n_rows;
+    const struct match_stats *stats = &run->contest->stats[0];
+    run->result.n_steps += stats->n_rows;
+    run->result.n_matches += stats->match.n;
+    run->result.inference_ns += stats->inference.sum;
+    run->result.tick_ns += stats->tick.sum;
+    run->result.n_ticks += stats->tick.n;
     return ONNXD_OK;
 }
 

@@ -46,6 +46,10 @@ struct run_result {
     double fitness;          /* the champion's */
     uint32_t n_hidden;       /* of the champion */
     uint32_t n_enabled;      /* its enabled genes */
+    uint64_t n_matches;      /* of contests */
+    uint64_t inference_ns;   /* of contests: time in inference calls, summed over workers */
+    uint64_t tick_ns;        /* and in ticks as a whole */
+    uint64_t n_ticks;
 };
 
 /* What one generation showed. */

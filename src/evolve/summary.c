@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "evolve/telemetry.h"
 #include "stats/bootstrap.h"
 #include "stats/sample.h"
 
@@ -43,10 +44,11 @@ void summary_done(struct summary *s)
     *s = (struct summary){0};
 }
 
-void summary_add(struct summary *s, const struct run_result *result, uint64_t elapsed_ns)
+void summary_add(struct summary *s, const struct run *run, uint64_t elapsed_ns)
 {
     if (s->n == s->capacity) return;
-    s->results[s->n] = *result;
+    s->peak_memory_bytes = peak_memory_bytes();
+    s->results[s->n] = run->result;
     s->elapsed_ns[s->n++] = elapsed_ns;
 }
 
@@ -105,9 +107,78 @@ static void print_table(const struct summary *s, const struct totals *t, double 
     }
 }
 
+/* A figure of each run as mean and 95 % interval over runs. */
+static onnxd_status print_interval(const struct summary *s, const char *what,
+                                   double (*figure)(const struct summary *, uint32_t), struct buf *out,
+                                   onnxd_error *err)
+{
+    double *x = calloc(s->n, sizeof *x);
+    if (x == NULL) return error_set(err, ONNXD_ERR_NOMEM, "summary: no memory for %u runs", s->n);
+    for (uint32_t i = 0; i < s->n; i++) x[i] = figure(s, i);
+    struct rng rng = rng_seed(1);
+    struct interval mean;
+    onnxd_status status = bootstrap_interval(x, s->n, bootstrap_mean, (struct bootstrap_options){0}, &rng,
+                                             &mean, err);
+    if (status == ONNXD_OK && s->n > 1)
+        buf_printf(out, "%-36s %12.6g  (%.6g..%.6g)\n", what, mean.point, mean.low, mean.high);
+    else if (status == ONNXD_OK)
+        buf_printf(out, "%-36s %12.6g\n", what, mean.point);
+    free(x);
+    return status;
+}
+
+static double generation_rate(const struct summary *s, uint32_t i)
+{
+    return s->results[i].n_generations / ((double)s->elapsed_ns[i] / 1e9);
+}
+
+static double match_rate(const struct summary *s, uint32_t i)
+{
+    return (double)s->results[i].n_matches / ((double)s->elapsed_ns[i] / 1e9);
+}
+
+static double row_rate(const struct summary *s, uint32_t i)
+{
+    double inference_ns = (double)s->results[i].inference_ns;
+    return inference_ns > 0 ? (double)s->results[i].n_steps / (inference_ns / 1e9) : 0;
+}
+
+static double tick_us(const struct summary *s, uint32_t i)
+{
+    return s->results[i].n_ticks > 0 ? (double)s->results[i].tick_ns / 1e3 / (double)s->results[i].n_ticks
+                                     : 0;
+}
+
+static double inference_ms(const struct summary *s, uint32_t i)
+{
+    return (double)s->results[i].inference_ns / 1e6 / s->results[i].n_generations;
+}
+
+static onnxd_status print_contest(const struct summary *s, struct buf *out, onnxd_error *err)
+{
+    static const struct {
+        const char *what;
+        double (*figure)(const struct summary *, uint32_t);
+    } FIGURES[] = {
+        {"generations a second", generation_rate},
+        {"matches a second", match_rate},
+        {"rows a second of inference time", row_rate},
+        {"tick of a set of matches, us", tick_us},
+        {"inference time of a generation, ms", inference_ms},
+    };
+    buf_printf(out, "task %s (%s), %u runs%s\n", s->task->name, s->task->title, s->n,
+               s->n > 1 ? ", means with 95 % intervals" : "");
+    onnxd_status status = ONNXD_OK;
+    for (size_t i = 0; i < sizeof FIGURES / sizeof FIGURES[0] && status == ONNXD_OK; i++)
+        status = print_interval(s, FIGURES[i].what, FIGURES[i].figure, out, err);
+    buf_printf(out, "%-36s %12.1f\n", "peak memory, MiB", (double)s->peak_memory_bytes / (1 << 20));
+    return status;
+}
+
 onnxd_status summary_print(const struct summary *s, bool published, struct buf *out, onnxd_error *err)
 {
     if (s->n == 0) return ONNXD_OK;
+    if (s->task->is_contest) return print_contest(s, out, err);
     double *sorted = calloc(s->n, sizeof *sorted);
     if (sorted == NULL) return error_set(err, ONNXD_ERR_NOMEM, "summary: no memory for %u runs", s->n);
     for (uint32_t i = 0; i < s->n; i++) sorted[i] = (double)s->results[i].n_evaluations;

@@ -12,6 +12,7 @@ struct summary {
     uint32_t n, capacity;
     struct run_result *results; /* [n] */
     uint64_t *elapsed_ns;       /* [n] */
+    uint64_t peak_memory_bytes; /* of the process, at the latest run's end */
 };
 
 ONNXD_MUST_USE onnxd_status summary_init(struct summary *summary, const struct task *task,
@@ -19,10 +20,11 @@ ONNXD_MUST_USE onnxd_status summary_init(struct summary *summary, const struct t
 void summary_done(struct summary *summary);
 
 /* At most n_runs times. */
-void summary_add(struct summary *summary, const struct run_result *result, uint64_t elapsed_ns);
+void summary_add(struct summary *summary, const struct run *run, uint64_t elapsed_ns);
 
-/* A table for people: evaluations with their spread and a 95 % interval of the mean, sizes of champions,
- * speed; `published` adds rows of the literature. ONNXD_ERR_NOMEM. */
+/* A table for people; for contests what matches took, for other tasks evaluations with their spread and a 95
+ * % interval of the mean, sizes of champions, speed; `published` adds rows of the literature.
+ * ONNXD_ERR_NOMEM. */
 ONNXD_MUST_USE onnxd_status summary_print(const struct summary *summary, bool published, struct buf *out,
                                           onnxd_error *err);
 
