@@ -12,7 +12,7 @@
 #include "evolve/history.h"
 #include "evolve/run_checkpoint.h"
 #include "evolve/summary.h"
-#include "evolve/telemetry.h"
+#include "evolve/run_telemetry.h"
 #include "neat_train.h"
 
 enum { MAX_PATH = 4096, MAX_REPORT_BYTES = 256 << 20 };
@@ -119,13 +119,13 @@ static void tell(const struct train_options *o, const struct run *run, FILE *lin
     struct buf text;
     buf_init(&text, 1 << 16);
     if (lines != NULL || o->json) {
-        telemetry_json(run, &text);
+        run_telemetry_json(run, &text);
         if (lines != NULL) fwrite(text.data, 1, text.n, lines);
         if (o->json) fwrite(text.data, 1, text.n, stdout);
         buf_reset(&text);
     }
     if (!o->quiet) {
-        telemetry_line(run, &text);
+        run_telemetry_line(run, &text);
         fprintf(stderr, "%.*s\n", (int)text.n, text.data);
     }
     buf_done(&text);

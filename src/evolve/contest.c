@@ -118,13 +118,12 @@ static uint32_t hall_matches(const struct contest *c)
     return c->n_hall == 0 ? 0 : c->options.n_hall;
 }
 
-static uint32_t matches_a_genome(const struct contest *c)
+uint32_t contest_n_matches(const struct contest *c)
 {
     return c->options.n_matches + hall_matches(c) + c->options.n_chaser;
 }
 
-/* The matches of genome i. Players: genomes by place, then the hall, or the chaser. */
-static void draw_plans(const struct contest *c, uint32_t generation, uint32_t i, struct match_plan *ret_plans)
+void contest_draw(const struct contest *c, uint32_t generation, uint32_t i, struct match_plan *ret_plans)
 {
     uint32_t n_others = c->options.arena.n_teams - 1, n = c->options.n_matches, n_hall = hall_matches(c),
              m = 0;
@@ -140,7 +139,7 @@ static void draw_plans(const struct contest *c, uint32_t generation, uint32_t i,
             ret_plans[m].players[t + 1] = c->n_genomes + drawn[(m - n + t) % n_apart];
     for (; m < n + n_hall + c->options.n_chaser; m++)
         for (uint32_t t = 0; t < n_others; t++) ret_plans[m].players[t + 1] = MATCH_CHASER;
-    for (m = 0; m < matches_a_genome(c); m++) {
+    for (m = 0; m < contest_n_matches(c); m++) {
         ret_plans[m].players[0] = i;
         ret_plans[m].seed = rng_u64(&rng);
     }
@@ -314,7 +313,7 @@ onnxd_status contest_judge(struct contest *c, const struct contest_backend *back
                            struct population *population, struct threads *threads, onnxd_error *err)
 {
     struct judgement j = {.contest = c, .backend = backend, .population = population};
-    j.n_matches = matches_a_genome(c);
+    j.n_matches = contest_n_matches(c);
     j.n_genomes_a_set = backend == NULL ? 1 : backend->n_genomes_a_set;
     size_t n = (size_t)c->n_genomes * j.n_matches;
     j.plans = calloc(n, sizeof *j.plans);
@@ -330,7 +329,7 @@ onnxd_status contest_judge(struct contest *c, const struct contest_backend *back
     inherit_ratings(c, population, inherited);
     memset(c->records, 0, c->n_genomes * sizeof *c->records);
     for (uint32_t i = 0; i < c->n_genomes; i++)
-        draw_plans(c, population->generation, i, j.plans + (size_t)i * j.n_matches);
+        contest_draw(c, population->generation, i, j.plans + (size_t)i * j.n_matches);
     status = play_all(&j, threads, err);
     if (status != ONNXD_OK) goto out;
     rate(&j, inherited);
@@ -433,6 +432,7 @@ void contest_save(const struct contest *c, struct buf *out)
     bytes_put_u32(out, c->n_hall);
     for (uint32_t i = 0; i < c->n_hall; i++) {
         bytes_put_f64(out, c->hall[i].elo);
+        bytes_put_f64(out, c->hall[i].genome.fitness);
         bytes_put_u32(out, c->hall[i].generation);
         genome_save(&c->hall[i].genome, out);
     }
@@ -444,10 +444,12 @@ static onnxd_status load_member(struct contest *c, const struct genome_shape *sh
     struct contest_hall_member member = {0};
     arena_init(&member.arena, 0);
     member.elo = bytes_get_f64(in);
+    double fitness = bytes_get_f64(in);
     member.generation = bytes_get_u32(in);
     onnxd_status status = genome_load(in, &member.arena, &member.genome, err);
-    if (status == ONNXD_OK && !isfinite(member.elo))
-        status = error_set(err, ONNXD_ERR_FORMAT, "its rating is not finite");
+    if (status == ONNXD_OK && (!isfinite(member.elo) || !isfinite(fitness)))
+        status = error_set(err, ONNXD_ERR_FORMAT, "its rating or fitness is not finite");
+    member.genome.fitness = fitness;
     if (status == ONNXD_OK) status = genome_check(marks, &member.genome, shape, err);
     if (status == ONNXD_OK)
         c->hall[c->n_hall++] = member;

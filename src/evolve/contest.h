@@ -80,6 +80,12 @@ ONNXD_MUST_USE onnxd_status contest_create(const struct contest_options *options
                                            struct contest **ret_contest, onnxd_error *err);
 void contest_free(struct contest *contest); /* takes NULL */
 
+/* The matches of genome i in a generation, ret_plans: [contest_n_matches]. Player numbers below n_genomes are
+ * places in the population, from n_genomes on places in the hall. */
+uint32_t contest_n_matches(const struct contest *contest);
+void contest_draw(const struct contest *contest, uint32_t generation, uint32_t i,
+                  struct match_plan *ret_plans);
+
 /* Plays a generation's matches and writes each genome's fitness. backend NULL: in this process. */
 ONNXD_MUST_USE onnxd_status contest_judge(struct contest *contest, const struct contest_backend *backend,
                                           struct population *population, struct threads *threads,

@@ -17,7 +17,8 @@ struct play_off {
     onnxd_error *errors;  /* [n] */
 };
 
-/* One candidate's matches: the mean share of points against the chaser and against the others. */
+/* One candidate's matches: the share won against the chaser plus that against the others. A draw counts
+ * nothing, or policies that hide would rank high. */
 static onnxd_status play(const struct play_off *p, uint32_t i, double *ret_score, onnxd_error *err)
 {
     struct contest *c = p->contest;
@@ -29,14 +30,14 @@ static onnxd_status play(const struct play_off *p, uint32_t i, double *ret_score
     if (c->options.n_chaser > 0) {
         status = contest_duel(&c->options.arena, self, p->shape, NULL, p->n_matches, rng_u64(&rng), &record,
                               err);
-        if (status == ONNXD_OK) score += record.fitness;
+        if (status == ONNXD_OK) score += (double)record.n_won / p->n_matches;
     }
     uint32_t n_rounds = p->n > 1 ? p->n_matches / 4 : 0;
     for (uint32_t round = 0; round < n_rounds && status == ONNXD_OK; round++) {
         uint32_t other = (i + 1 + (uint32_t)rng_below(&rng, p->n - 1)) % p->n;
         status = contest_duel(&c->options.arena, self, p->shape, &c->hall[p->candidates[other]].genome, 4,
                               rng_u64(&rng), &record, err);
-        if (status == ONNXD_OK) score += record.fitness / n_rounds;
+        if (status == ONNXD_OK) score += (double)record.n_won / (4.0 * n_rounds);
     }
     if (status == ONNXD_OK) *ret_score = score;
     return status;

@@ -189,13 +189,14 @@ static onnxd_status confirm(struct run *run, uint32_t *place, bool *ret_solved, 
     *ret_solved = false;
     uint32_t candidate = find_candidate(run);
     if (candidate == UINT32_MAX) return ONNXD_OK;
-    onnxd_status status = run->options.task->confirm(
-        run->options.task, &run->workers[0], &run->population->genomes[candidate], &confirmation, err);
+    const struct genome *genome = &run->population->genomes[candidate];
+    onnxd_status status = run->options.task->confirm(run->options.task, &run->workers[0], genome,
+                                                     &confirmation, err);
     if (status != ONNXD_OK) return status;
     run->result.n_confirmations++;
     run->result.n_steps += confirmation.n_steps;
     if (!confirmation.solved) {
-        run->refused[run->n_refused++ % RUN_REFUSED_KEPT] = run->population->genomes[candidate].id;
+        run->refused[run->n_refused++ % RUN_REFUSED_KEPT] = genome->id;
         return ONNXD_OK;
     }
     run->result.generalization = confirmation.generalization;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "evolve/telemetry.h"
+#include "evolve/run_telemetry.h"
 #include "stats/bootstrap.h"
 #include "stats/sample.h"
 

@@ -4,7 +4,7 @@
 #include "evolve/task.h"
 #include "sim/pole.h"
 
-enum { LONG_RUN_STEPS = 100000, SHORT_RUN_STEPS = 1000, STARTS_NEEDED = 200 };
+enum { LONG_RUN_STEPS = 100000, SHORT_RUN_STEPS = 1000, STARTS_NEEDED = 240 };
 
 /* How a kind of pole task runs its episodes. */
 struct episodes {
@@ -204,7 +204,9 @@ static void end_counted(void *context, struct lane *lane, bool held)
     contest->n_steps += lane->n_steps;
 }
 
-/* 100,000 steps from the usual start, then 1,000 steps from each of the 625 starts; 200 must be held. */
+/* 100,000 steps from the usual start, then 1,000 steps from each of the 625 starts. The published test asks
+ * for 200 of them; asking for 240 costs a few evaluations more and gives champions that generalize as the
+ * published ones do. */
 static onnxd_status confirm_blind(const struct task *task, struct task_worker *worker,
                                   const struct genome *genome, struct confirmation *ret_confirmation,
                                   onnxd_error *err)
@@ -238,8 +240,36 @@ static const char *const DEFAULTS[][2] = {
     {"initial_threshold", "4"},    {"threshold_step", "0.1"},      {"survival_share", "0.1"},
     {"species_stagnation", "5"},   {"elitism_min_offspring", "2"}, {NULL, NULL},
 };
+/* Without velocities some runs settle on a controller that stands very still from the one start and
+ * generalizes no further: hence the restarts. */
 static const char *const BLIND_DEFAULTS[][2] = {
-    {"population_size", "150"}, {"recurrent", "yes"}, {NULL, NULL}};
+    {"population_size", "75"},
+    {"recurrent", "yes"},
+    {"weight_mutation_rate", "0.6"},
+    {"weight_perturb_rate", "1"},
+    {"weight_noise", "cauchy"},
+    {"weight_power", "0.3"},
+    {"weight_replace_range", "2"},
+    {"weight_limit", "8"},
+    {"add_node_rate", "0.05"},
+    {"add_link_rate", "0.2"},
+    {"toggle_rate", "0"},
+    {"reenable_rate", "0.05"},
+    {"crossover_rate", "0.9"},
+    {"mate_only_rate", "0"},
+    {"average_weights_rate", "1"},
+    {"weight_difference_weight", "2"},
+    {"target_species", "20"},
+    {"threshold_step", "0.5"},
+    {"survival_share", "0.5"},
+    {"species_stagnation", "3"},
+    {"population_stagnation", "1000"},
+    {"initial_weight_range", "2"},
+    {"elitism_min_offspring", "2"},
+    {"recurrent_link_rate", "0.2"},
+    {"restart_generations", "100"},
+    {NULL, NULL},
+};
 
 const struct task TASK_POLE = {
     .name = "pole",

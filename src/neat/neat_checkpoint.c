@@ -94,6 +94,7 @@ void population_save(const struct population *p, struct buf *out)
     bytes_put_u32(out, p->shape.n_inputs);
     bytes_put_u32(out, p->shape.n_outputs);
     bytes_put_u32(out, p->generation);
+    bytes_put_u32(out, p->began);
     bytes_put_u32(out, p->improved);
     bytes_put_f64(out, p->best_fitness);
     bytes_put_f64(out, p->threshold);
@@ -192,6 +193,7 @@ static onnxd_status load_species(struct byte_reader *in, struct population *p, o
 static onnxd_status load_counters(struct byte_reader *in, struct population *p, onnxd_error *err)
 {
     p->generation = bytes_get_u32(in);
+    p->began = bytes_get_u32(in);
     p->improved = bytes_get_u32(in);
     p->best_fitness = bytes_get_f64(in);
     p->threshold = bytes_get_f64(in);
@@ -199,8 +201,9 @@ static onnxd_status load_counters(struct byte_reader *in, struct population *p, 
     p->next_species_id = bytes_get_u32(in);
     uint64_t any = 0;
     for (int i = 0; i < 4; i++) any |= p->rng.s[i] = bytes_get_u64(in);
-    if (in->failed || any == 0 || p->improved > p->generation || p->generation == UINT32_MAX ||
-        isnan(p->best_fitness) || p->best_fitness > 1.7976931348623157e308 || !isfinite(p->threshold))
+    if (in->failed || any == 0 || p->improved > p->generation || p->began > p->generation ||
+        p->generation == UINT32_MAX || isnan(p->best_fitness) || p->best_fitness > 1.7976931348623157e308 ||
+        !isfinite(p->threshold))
         return error_set(err, ONNXD_ERR_FORMAT, "checkpoint: its counters are impossible");
     return ONNXD_OK;
 }

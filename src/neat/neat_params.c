@@ -77,6 +77,8 @@ static const struct field FIELDS[] = {
           "a species that did not improve for so long has no children, unless it holds the best genome"),
     FIELD(population_stagnation, KIND_COUNT, 20, 1, 1000000,
           "when nothing improved for so long, only the two best species have children"),
+    FIELD(restart_generations, KIND_COUNT, 0, 0, 1000000,
+          "after so many generations without success all genomes begin anew; 0 never"),
 };
 
 enum { N_FIELDS = sizeof FIELDS / sizeof FIELDS[0] };

@@ -61,6 +61,7 @@ struct neat_params {
     uint32_t elitism_min_offspring;
     uint32_t species_stagnation;
     uint32_t population_stagnation;
+    uint32_t restart_generations;
 };
 
 /* The values of the 2002 paper where it names them. */

@@ -110,8 +110,6 @@ onnxd_status population_alloc(const struct neat_params *params, const struct gen
     p->params = *params;
     p->shape = *shape;
     p->n_genomes = params->population_size;
-    p->threshold = params->initial_threshold;
-    p->best_fitness = -INFINITY;
     p->rng = rng_seed(seed);
     innovations_init(&p->innovations, shape_first_hidden(shape));
     breed_init(&p->breeder, &p->params, shape, &p->innovations);
@@ -128,6 +126,25 @@ onnxd_status population_alloc(const struct neat_params *params, const struct gen
     return ONNXD_OK;
 }
 
+/* First genomes, all of them new, and their species. */
+static bool begin(struct population *p)
+{
+    struct arena *arena = &p->arenas[p->current];
+    arena_reset(arena);
+    p->n_species = 0;
+    p->threshold = p->params.initial_threshold;
+    p->best_fitness = -INFINITY;
+    p->began = p->improved = p->generation;
+    for (uint32_t i = 0; i < p->n_genomes; i++) {
+        if (!breed_initial(&p->breeder, &p->rng) || !genome_copy(arena, &p->breeder.child, &p->genomes[i]))
+            return false;
+        p->genomes[i].id = p->next_genome_id++;
+    }
+    if (!speciate(p, p->genomes)) return false;
+    population_index_species(p);
+    return true;
+}
+
 onnxd_status population_create(const struct neat_params *params, const struct genome_shape *shape,
                                uint64_t seed, uint64_t memory_limit_bytes, struct population **ret_population,
                                onnxd_error *err)
@@ -135,18 +152,11 @@ onnxd_status population_create(const struct neat_params *params, const struct ge
     struct population *p = NULL;
     onnxd_status status = population_alloc(params, shape, seed, memory_limit_bytes, &p, err);
     if (status != ONNXD_OK) return status;
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < p->n_genomes; i++) {
-        ok = breed_initial(&p->breeder, &p->rng) &&
-             genome_copy(&p->arenas[0], &p->breeder.child, &p->genomes[i]);
-        if (ok) p->genomes[i].id = p->next_genome_id++;
-    }
-    if (!ok || !speciate(p, p->genomes)) {
+    if (!begin(p)) {
         status = out_of_memory(p, err);
         population_free(p);
         return status;
     }
-    population_index_species(p);
     *ret_population = p;
     return ONNXD_OK;
 }
@@ -328,6 +338,11 @@ onnxd_status population_advance(struct population *p, onnxd_error *err)
         if (!isfinite(p->genomes[i].fitness))
             return error_set(err, ONNXD_ERR_ARGUMENT, "population: the fitness of genome %u is not finite",
                              i);
+    uint32_t restart = p->params.restart_generations;
+    if (restart > 0 && p->generation + 1 - p->began >= restart) {
+        p->generation++;
+        return begin(p) ? ONNXD_OK : out_of_memory(p, err);
+    }
     uint32_t best = rate_species(p);
     punish_stagnation(p, best);
     allot_offspring(p);

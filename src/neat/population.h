@@ -13,7 +13,9 @@
  * A generation: fitness is shared within species (Stanley and Miikkulainen 2002, section 3.3), each species
  * gets children in proportion to its mean fitness (largest remainder, so that the total is exact), the best
  * of it breed, and children join the first species whose representative, a random member of the generation
- * before, lies within the threshold. The threshold moves to hold the target number of species.
+ * before, lies within the threshold. The threshold moves to hold the target number of species. With
+ * restart_generations the population begins anew when so many generations brought no success; innovations
+ * keep their numbers.
  *
  * Evaluation is the caller's and may run on any threads; breeding is serial and depends on the seed and the
  * fitness values alone.
@@ -42,6 +44,7 @@ struct population {
     struct genome *genomes;  /* [n_genomes] */
     uint32_t n_genomes;      /* params.population_size */
     uint32_t generation;     /* from 0 */
+    uint32_t began;          /* generation of the first genomes, or of those that began anew */
     struct species *species; /* [n_species] */
     uint32_t n_species;
     double threshold;

@@ -1,4 +1,4 @@
-#include "evolve/telemetry.h"
+#include "evolve/run_telemetry.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -32,7 +32,7 @@ static void quantiles(struct json_writer *w, const char *key, const struct histo
     json_end_object(w);
 }
 
-void telemetry_json(const struct run *run, struct buf *out)
+void run_telemetry_json(const struct run *run, struct buf *out)
 {
     const struct run_generation_stats *s = &run->stats;
     struct json_writer w;
@@ -63,7 +63,7 @@ void telemetry_json(const struct run *run, struct buf *out)
     buf_append_char(out, '\n');
 }
 
-void telemetry_line(const struct run *run, struct buf *out)
+void run_telemetry_line(const struct run *run, struct buf *out)
 {
     const struct run_generation_stats *s = &run->stats;
     buf_printf(
@@ -99,7 +99,7 @@ static void summary(struct buf *out, const char *name, const char *help, const s
                (unsigned long long)h->n);
 }
 
-void telemetry_prometheus(const struct run *run, struct buf *out)
+void run_telemetry_prometheus(const struct run *run, struct buf *out)
 {
     const struct run_generation_stats *s = &run->stats;
     gauge(out, "generation", "generations judged", s->generation + 1);
