@@ -9,7 +9,7 @@
 #define EVOLVE_MATCH_SET_H
 
 #include "onnxd/status.h"
-#include "sim/arena.h"
+#include "sim/arena_match.h"
 #include "stats/histogram.h"
 
 #define MATCH_CHASER UINT32_MAX

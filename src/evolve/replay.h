@@ -9,7 +9,7 @@
 #define EVOLVE_REPLAY_H
 
 #include "base/buf.h"
-#include "sim/arena.h"
+#include "sim/arena_match.h"
 
 #define REPLAY_MAX_NAME 64
 

@@ -1,5 +1,5 @@
 #include "evolve/task.h"
-#include "sim/arena.h"
+#include "sim/arena_match.h"
 
 static const char *const DEFAULTS[][2] = {
     {"population_size", "150"},

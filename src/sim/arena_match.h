@@ -1,4 +1,4 @@
-/* sim/arena.h - teams of ships that fight on a torus.
+/* sim/arena_match.h - teams of ships that fight on a torus.
  *
  * Up to four teams of up to four ships start at random places. In each tick a ship turns, thrusts and may
  * fire its laser straight ahead: the nearest ship within range and close to the line is hit, and hurt unless
@@ -10,8 +10,8 @@
  * precision, plain arithmetic and square roots).
  *
  * Units: lengths in points, time in ticks, health in points of 100. Threads: pure functions of the match. */
-#ifndef SIM_ARENA_H
-#define SIM_ARENA_H
+#ifndef SIM_ARENA_MATCH_H
+#define SIM_ARENA_MATCH_H
 
 #include <stdbool.h>
 #include <stdint.h>

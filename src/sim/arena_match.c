@@ -1,4 +1,4 @@
-#include "sim/arena.h"
+#include "sim/arena_match.h"
 
 #include <math.h>
 #include <string.h>
