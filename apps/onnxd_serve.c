@@ -13,13 +13,13 @@
 
 struct settings {
     struct cli_texts models;
-    const char *host;
+    const char *repository, *host;
     uint32_t port, workers;
     int engine, loop, log_level, log_format;
     uint32_t max_batch, max_queue_size, max_head_bytes, max_connections, max_pipelined;
     uint64_t max_body_bytes, max_answer_bytes;
     uint64_t idle_timeout_ms, request_timeout_ms, write_timeout_ms, drain_timeout_ms;
-    bool access_log;
+    bool access_log, admin, watch;
 };
 #define AT(member) CLI_AT(struct settings, member)
 
@@ -29,6 +29,9 @@ static const struct cli_option options[] = {
     {.type = CLI_HEADING, .help = "Models"},
     {"model", CLI_TEXTS, AT(models), "[NAME=]FILE",
      "ONNX file to serve; may be repeated, and the first one answers /predict"},
+    {"repository", CLI_TEXT, AT(repository), "DIR", "folder of models, DIR/<model>/<version>/model.onnx"},
+    {"watch", CLI_FLAG, AT(watch), NULL, "look every second for changes in model files, as SIGHUP does once"},
+    {"admin", CLI_FLAG, AT(admin), NULL, "allow loading and unloading of models by request"},
     {"engine", CLI_CHOICE, AT(engine), "auto|native|onnxruntime", "what runs the models"},
     {"max-batch", CLI_U32, AT(max_batch), "ROWS", "most rows of one run", 1, 65536},
     {"max-queue-size", CLI_U32, AT(max_queue_size), "N",
@@ -65,11 +68,12 @@ static const struct cli_option options[] = {
 
 static const struct cli_command command = {
     .name = "onnxd serve",
-    .summary =
-        "serves ONNX models over HTTP: POST /predict and /infer, GET /health, /v2/health/* and /metrics",
+    .summary = "serves ONNX models over HTTP: /predict, /infer, /v2 (Open Inference Protocol),\n"
+               "/v1/models/M:predict, /health and /metrics",
     .options = options,
     .n_options = sizeof options / sizeof *options,
-    .notes = "SIGTERM and SIGINT answer what is under way and exit with 0.\n\n"
+    .notes = "SIGTERM and SIGINT answer what is under way and exit with 0. SIGHUP loads what is new or "
+             "changed.\n\n"
              "  onnxd serve --model deepfm.onnx\n"
              "  curl -d '{\"features\":[4,15,1,1,1,3321,282,2,77,13,0.728,0.09,0.5,0.25,0.125]}' "
              "localhost:3000/predict",
@@ -110,6 +114,9 @@ static struct service_options service_options(const struct settings *settings,
     return (struct service_options){
         .models = models,
         .n_models = settings->models.n,
+        .repository = settings->repository,
+        .watch_ns = settings->watch ? NS_PER_S : 0,
+        .admin = settings->admin,
         .n_workers = settings->workers,
         .limits = limits,
         .loop = settings->loop == 1   ? LOOP_EPOLL
@@ -138,11 +145,15 @@ static bool split_model(const char *text, struct service_model *ret, char **ret_
 }
 
 /* Signals are waited for here, so no other thread may take them. */
-static void wait_for_signal(sigset_t *signals)
+static void wait_for_end(const sigset_t *signals, struct service *service)
 {
     int signal_number = 0;
-    while (sigwait(signals, &signal_number) != 0 || signal_number == SIGHUP)
-        ;
+    for (;;) {
+        if (sigwait(signals, &signal_number) != 0) continue;
+        if (signal_number != SIGHUP) break;
+        log_info("SIGHUP: looking for changed models");
+        service_reload(service);
+    }
     log_info("signal %d: stopping", signal_number);
 }
 
@@ -172,7 +183,7 @@ static int run(const struct settings *settings, const struct service_model *mode
     bool is_v6 = strchr(settings->host, ':') != NULL;
     fprintf(stderr, "listening on http://%s%s%s:%u\n", is_v6 ? "[" : "", settings->host, is_v6 ? "]" : "",
             port);
-    wait_for_signal(&signals);
+    wait_for_end(&signals, service);
     code = CLI_EXIT_OK;
 out:
     service_stop(service);
@@ -189,7 +200,8 @@ int onnxd_serve_main(int argc, char **argv)
     char *names[CLI_MAX_TEXTS] = {NULL};
     int code = cli_parse(&command, argc, argv, &settings, NULL);
     if (code != CLI_GO_ON) return code;
-    if (settings.models.n == 0) return cli_usage_error(&command, "--model [NAME=]FILE is missing");
+    if (settings.models.n == 0 && settings.repository == NULL)
+        return cli_usage_error(&command, "--model [NAME=]FILE or --repository DIR is missing");
     log_configure((enum log_level)settings.log_level, settings.log_format == 1);
     bool ok = true;
     for (uint32_t i = 0; ok && i < settings.models.n; i++)

@@ -22,6 +22,17 @@ __attribute__((format(printf, 3, 4))) void exchange_fail(struct exchange *exchan
 /* The same for a status of the library: its HTTP status and, where it is worth trying again, Retry-After. */
 void exchange_fail_status(struct exchange *exchange, onnxd_status status, const char *message);
 
+struct exchange_later { /* a request that is answered in a later wake-up */
+    struct http_ticket ticket;
+    enum http_route_id route;
+    const char *path; /* for the log */
+    uint64_t received_ns;
+};
+
+/* Answers such a request, a POST: status 200 with an empty body, or an error with a message. */
+void exchange_answer_later(struct worker *worker, const struct exchange_later *later, uint16_t status,
+                           const char *message);
+
 /* What a fault of a request's body is answered with, and what a failed run. */
 uint16_t http_status_of_body(onnxd_status status);
 uint16_t http_status_of_run(onnxd_status status);
@@ -32,6 +43,15 @@ struct version *exchange_model(struct exchange *exchange);
 /* Adds a call to a version's lane; the rows were just parsed. Answers when that fails. */
 void exchange_add(struct exchange *exchange, struct lane *lane, struct call *call);
 
+/* True when there is a body to read; answers otherwise. */
+bool exchange_has_body(struct exchange *exchange);
+
+/* Reads the body's rows for a version (NULL: already answered) and adds the call. */
+void exchange_serve_rows(struct exchange *exchange, struct version *version, enum call_form form);
+
+/* Refuses the method, or tells an OPTIONS request what is allowed, such as "POST, OPTIONS". */
+void exchange_refuse_method(struct exchange *exchange, const char *allow);
+
 /* Handlers of the routes, in route_*.c. */
 void route_predict(struct exchange *exchange);
 void route_infer(struct exchange *exchange);
@@ -40,6 +60,17 @@ void route_metrics(struct exchange *exchange);
 void route_root(struct exchange *exchange);
 void route_live(struct exchange *exchange);
 void route_ready(struct exchange *exchange);
+
+/* The version a path names; answers 404 and returns NULL when there is none. */
+struct model_path;
+struct version *exchange_find(struct exchange *exchange, const struct model_path *path);
+
+/* What stands behind /v2/repository/. */
+void route_repository(struct exchange *exchange, struct http_view rest);
+
+/* Paths below /v2 and /v1. */
+void route_v2(struct exchange *exchange);
+void route_v1(struct exchange *exchange);
 
 /* Finds and calls the handler. */
 void route_request(struct exchange *exchange);

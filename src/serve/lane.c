@@ -18,6 +18,8 @@ struct bulk {
     char **results; /* [n_outputs]: gathered so far; NULL before the first slice */
     onnxd_tensor *outputs;
     uint64_t run_start_ns, run_ns;
+    struct v2_request v2; /* call.v2, with its id and outputs in `kept` */
+    char *kept;
 };
 
 /* ---- life ------------------------------------------------------------------------------------------- */
@@ -49,12 +51,13 @@ onnxd_status lane_create(struct version *version, struct lane **ret_lane, onnxd_
     lane->data = calloc(schema->n_inputs + 1, sizeof *lane->data);
     lane->in = calloc(schema->n_inputs + 1, sizeof *lane->in);
     lane->out = calloc(schema->n_outputs + 1, sizeof *lane->out);
+    lane->slices = calloc(schema->n_outputs + 1, sizeof *lane->slices);
     lane->rows = (struct protocol_rows){.data = lane->data,
                                         .max_rows = UINT32_MAX,
                                         .grow = grow_rows,
                                         .grow_context = lane,
                                         .arena = &lane->strings};
-    if (lane->data == NULL || lane->in == NULL || lane->out == NULL) {
+    if (lane->data == NULL || lane->in == NULL || lane->out == NULL || lane->slices == NULL) {
         lane_free(lane);
         return error_set(err, ONNXD_ERR_NOMEM, "model '%s': out of memory", version->name);
     }
@@ -76,6 +79,7 @@ static void free_bulk(const struct lane *lane, struct bulk *bulk)
     free(bulk->data);
     free(bulk->results);
     free(bulk->outputs);
+    free(bulk->kept);
     free(bulk);
 }
 
@@ -108,6 +112,7 @@ void lane_free(struct lane *lane)
     free(lane->data);
     free(lane->in);
     free(lane->out);
+    free(lane->slices);
     free(lane->calls);
     free(lane);
 }
@@ -121,6 +126,30 @@ static bool has_strings(const struct protocol_schema *schema)
     return false;
 }
 
+/* What a call points to goes with the wake-up; a request that outlives it keeps copies. */
+static bool keep_views(struct bulk *bulk)
+{
+    const struct v2_request *v2 = bulk->call.v2;
+    size_t n_wishes = v2 != NULL ? v2->n_outputs * sizeof *v2->outputs : 0,
+           n_id = v2 != NULL ? v2->id.len : 0;
+    size_t n_path = bulk->call.path.n;
+    bulk->kept = malloc(n_wishes + n_id + n_path + 1);
+    if (bulk->kept == NULL) return false;
+    if (n_path > 0) memcpy(bulk->kept + n_wishes + n_id, bulk->call.path.p, n_path);
+    bulk->call.path.p = bulk->kept + n_wishes + n_id;
+    if (v2 == NULL) return true;
+    bulk->v2 = *v2;
+    bulk->v2.inputs = NULL;
+    bulk->v2.outputs = (struct v2_output_wish *)(void *)bulk->kept;
+    if (n_wishes > 0) memcpy(bulk->v2.outputs, v2->outputs, n_wishes);
+    if (v2->id.data != NULL) {
+        if (n_id > 0) memcpy(bulk->kept + n_wishes, v2->id.data, n_id);
+        bulk->v2.id.data = bulk->kept + n_wishes;
+    }
+    bulk->call.v2 = &bulk->v2;
+    return true;
+}
+
 /* Moves the rows of a large request out of the common batch. */
 static onnxd_status set_aside(struct lane *lane, const struct call *call, onnxd_error *err)
 {
@@ -131,6 +160,7 @@ static onnxd_status set_aside(struct lane *lane, const struct call *call, onnxd_
     struct bulk *bulk = calloc(1, sizeof *bulk);
     if (bulk == NULL) goto fail;
     bulk->call = *call;
+    if (!keep_views(bulk)) goto fail;
     bulk->data = calloc(schema->n_inputs, sizeof *bulk->data);
     if (bulk->data == NULL) goto fail;
     for (uint32_t i = 0; i < schema->n_inputs; i++) {
@@ -156,7 +186,7 @@ onnxd_status lane_add(struct lane *lane, const struct call *call, onnxd_error *e
     struct call copy = *call;
     copy.n_rows = lane->rows.n - call->first_row;
     onnxd_status status;
-    if (copy.n_rows == 0) return error_set(err, ONNXD_ERR_ARGUMENT, "the request has no rows");
+    if (copy.n_rows == 0 && !copy.alone) return error_set(err, ONNXD_ERR_ARGUMENT, "the request has no rows");
     uint32_t max_batch = lane->version->settings.max_batch;
     if (copy.n_rows > max_batch && lane->version->shares_runs && !has_strings(&lane->version->schema)) {
         status = set_aside(lane, &copy, err);
@@ -263,6 +293,24 @@ static void run_group(struct lane *lane, const struct call *calls, uint32_t n_ca
     }
 }
 
+/* A request whose tensors do not go by rows has a run of its own. */
+static void run_alone(struct lane *lane, const struct call *call, const struct lane_sink *sink,
+                      const struct clock *clock)
+{
+    const struct protocol_schema *schema = &lane->version->schema;
+    struct run run = {.err.message = ""};
+    run.start_ns = clock_now_ns(clock);
+    run.status = lane->version->backend->run(lane->session, call->v2->inputs, schema->n_inputs, lane->out,
+                                             schema->n_outputs, &run.err);
+    run.end_ns = clock_now_ns(clock);
+    if (run.status != ONNXD_OK) {
+        answer_error(lane, call, sink, run.status, run.err.message);
+        return;
+    }
+    sink->ran(sink->context, lane, 1, run.end_ns - run.start_ns);
+    answer_rows(lane, call, sink, &run, 1, 0);
+}
+
 /* A call that should not be run: its time is over, or nobody waits. */
 static bool is_dead(struct lane *lane, const struct call *call, const struct lane_sink *sink, uint64_t now_ns)
 {
@@ -280,9 +328,14 @@ static void run_calls(struct lane *lane, const struct lane_sink *sink, const str
         if (lane->calls[i].deadline_ns == UINT64_MAX || !is_dead(lane, &lane->calls[i], sink, now_ns))
             lane->calls[n_kept++] = lane->calls[i];
     for (uint32_t i = 0; i < n_kept;) {
+        if (lane->calls[i].alone) {
+            run_alone(lane, &lane->calls[i++], sink, clock);
+            continue;
+        }
         uint32_t n_calls = 1, n_rows = lane->calls[i].n_rows;
         /* Rows of a call that was dropped leave a gap, which ends the group. */
-        while (i + n_calls < n_kept && n_rows + lane->calls[i + n_calls].n_rows <= max_rows &&
+        while (i + n_calls < n_kept && !lane->calls[i + n_calls].alone &&
+               n_rows + lane->calls[i + n_calls].n_rows <= max_rows &&
                lane->calls[i + n_calls].first_row == lane->calls[i].first_row + n_rows)
             n_rows += lane->calls[i + n_calls++].n_rows;
         run_group(lane, &lane->calls[i], n_calls, n_rows, sink, clock);
@@ -373,7 +426,7 @@ static void run_bulk(struct lane *lane, const struct lane_sink *sink, const stru
 bool lane_run(struct lane *lane, const struct lane_sink *sink, const struct clock *clock)
 {
     if (lane->n_calls > 0) run_calls(lane, sink, clock);
-    if (lane->rows.n > 0) drop_rows(lane);
+    drop_rows(lane);
     if (lane->bulk != NULL) run_bulk(lane, sink, clock);
     return lane->bulk != NULL;
 }

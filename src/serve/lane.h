@@ -16,15 +16,19 @@
 #include "base/buf.h"
 #include "net/http_host.h"
 #include "protocol/schema.h"
+#include "protocol/v2_request.h"
 #include "serve/version.h"
 
-enum call_form { CALL_PREDICT, CALL_INFER };
+enum call_form { CALL_PREDICT, CALL_INFER, CALL_V1, CALL_V2 };
 
 struct call { /* one request under way */
     struct http_ticket ticket;
     uint32_t first_row, n_rows;
-    uint8_t form; /* enum call_form */
-    bool many;    /* answer a list */
+    uint8_t form;                /* enum call_form */
+    bool many;                   /* answer a list; CALL_V1: answer columns */
+    bool alone;                  /* CALL_V2: run by itself on v2->inputs, which do not go by rows */
+    const struct v2_request *v2; /* CALL_V2: in the lane's arena */
+    struct http_view path;       /* for the access log; valid as long as the request, copied when set aside */
     uint64_t received_ns;
     uint64_t parsed_ns;
     uint64_t deadline_ns; /* not run after it; UINT64_MAX: none */
@@ -57,8 +61,8 @@ struct lane {
     struct arena strings;
     struct call *calls;
     uint32_t n_calls, capacity_calls;
-    onnxd_tensor *in, *out;
-    struct bulk *bulk, *last_bulk; /* queue */
+    onnxd_tensor *in, *out, *slices; /* slices: for who answers, [n_outputs] */
+    struct bulk *bulk, *last_bulk;   /* queue */
     uint32_t n_bulk;
     struct lane *next_busy;          /* the worker's list of lanes with something to run */
     bool is_busy, is_held, has_more; /* kept by the worker: in its list, version held, large ones remain */

@@ -4,6 +4,7 @@
 
 #include "protocol/infer_body.h"
 #include "protocol/predict_body.h"
+#include "protocol/v1_body.h"
 
 struct version *exchange_model(struct exchange *exchange)
 {
@@ -30,11 +31,15 @@ void exchange_add(struct exchange *exchange, struct lane *lane, struct call *cal
     time_stat_add(&stats->parse, now_ns - worker->parsed_ns);
     worker->parsed_ns = now_ns;
     call->ticket = exchange->ticket;
+    call->path = exchange->request->path;
     call->received_ns = exchange->request->first_byte_ns;
     call->parsed_ns = now_ns;
     call->deadline_ns = UINT64_MAX;
-    if (worker->config->request_timeout_ns > 0)
-        call->deadline_ns = exchange->request->complete_ns + worker->config->request_timeout_ns;
+    uint64_t timeout_ns = worker->config->request_timeout_ns;
+    if (call->v2 != NULL && call->v2->timeout_us > 0 &&
+        (timeout_ns == 0 || call->v2->timeout_us < timeout_ns / NS_PER_US))
+        timeout_ns = call->v2->timeout_us * NS_PER_US;
+    if (timeout_ns > 0) call->deadline_ns = exchange->request->complete_ns + timeout_ns;
     onnxd_status status = lane_add(lane, call, &err);
     if (status != ONNXD_OK) {
         worker_count_failure(worker, lane->version, status);
@@ -45,8 +50,7 @@ void exchange_add(struct exchange *exchange, struct lane *lane, struct call *cal
     if (lane_is_full(lane)) worker_run_lane(worker, lane);
 }
 
-/* True when there is a body to read; answers otherwise. */
-static bool has_body(struct exchange *exchange)
+bool exchange_has_body(struct exchange *exchange)
 {
     if (exchange->request->body.n > 0) return true;
     if (!exchange->request->has_length)
@@ -56,26 +60,25 @@ static bool has_body(struct exchange *exchange)
     return false;
 }
 
-static bool has_json_type(struct exchange *exchange)
+static onnxd_status read_rows(const struct version *version, struct http_view body,
+                              struct protocol_rows *rows, struct call *call, onnxd_error *err)
 {
-    struct http_view encoding = exchange->request->headers[HTTP_HEADER_CONTENT_ENCODING];
-    if (encoding.n == 0 || HTTP_VIEW_IS(encoding, "identity")) return true;
-    exchange_fail(exchange, 415, "Content-Encoding: expected identity");
-    return false;
+    const struct protocol_schema *schema = &version->schema;
+    switch ((enum call_form)call->form) {
+    case CALL_PREDICT: return predict_request_read(schema, body.p, body.n, rows, &call->many, err);
+    case CALL_INFER: return infer_request_read(schema, body.p, body.n, rows, err);
+    default: return v1_request_read(schema, body.p, body.n, rows, &call->many, err);
+    }
 }
 
-static void serve_rows(struct exchange *exchange, enum call_form form)
+void exchange_serve_rows(struct exchange *exchange, struct version *version, enum call_form form)
 {
-    struct version *version = exchange_model(exchange);
-    if (version == NULL || !has_body(exchange) || !has_json_type(exchange)) return;
+    if (version == NULL || !exchange_has_body(exchange)) return;
     struct lane *lane = version->lanes[exchange->worker->index];
     struct protocol_rows *rows = lane_rows(lane);
     struct call call = {.first_row = rows->n, .form = form};
-    struct http_view body = exchange->request->body;
     onnxd_error err;
-    onnxd_status status = form == CALL_PREDICT
-                              ? predict_request_read(&version->schema, body.p, body.n, rows, &call.many, &err)
-                              : infer_request_read(&version->schema, body.p, body.n, rows, &err);
+    onnxd_status status = read_rows(version, exchange->request->body, rows, &call, &err);
     if (status != ONNXD_OK) {
         worker_count_failure(exchange->worker, version, status);
         exchange_fail_status(exchange, status, err.message);
@@ -86,10 +89,10 @@ static void serve_rows(struct exchange *exchange, enum call_form form)
 
 void route_predict(struct exchange *exchange)
 {
-    serve_rows(exchange, CALL_PREDICT);
+    exchange_serve_rows(exchange, exchange_model(exchange), CALL_PREDICT);
 }
 
 void route_infer(struct exchange *exchange)
 {
-    serve_rows(exchange, CALL_INFER);
+    exchange_serve_rows(exchange, exchange_model(exchange), CALL_INFER);
 }

@@ -37,39 +37,58 @@ static const struct route *find_route(struct http_view path)
     return NULL;
 }
 
-static void refuse_method(struct exchange *exchange, const struct route *route)
+void exchange_refuse_method(struct exchange *exchange, const char *allow)
 {
-    char headers[64];
-    snprintf(headers, sizeof headers, "Allow: %s\r\n", route->allow);
+    char headers[64], message[320];
+    const struct http_request *request = exchange->request;
+    snprintf(headers, sizeof headers, "Allow: %s\r\n", allow);
     buf_reset(&exchange->worker->body);
-    if (exchange->request->method == HTTP_METHOD_OPTIONS) {
+    if (request->method == HTTP_METHOD_OPTIONS) {
         exchange_answer(exchange, 204, NULL, headers);
         return;
     }
-    char message[160];
-    struct http_view method = exchange->request->method_text;
-    snprintf(message, sizeof message, "%.*s is not allowed on %s: use %.*s",
-             (int)(method.n < 20 ? method.n : 20), method.p, route->path, (int)strcspn(route->allow, ","),
-             route->allow);
+    snprintf(message, sizeof message, "%.*s is not allowed on %.*s: use %.*s",
+             (int)(request->method_text.n < 20 ? request->method_text.n : 20), request->method_text.p,
+             (int)(request->path.n < 200 ? request->path.n : 200), request->path.p, (int)strcspn(allow, ","),
+             allow);
     error_body_write(&exchange->worker->body, message);
     exchange_answer(exchange, 405, NULL, headers);
+}
+
+static bool starts_with(struct http_view path, const char *prefix, size_t n)
+{
+    return path.n >= n && memcmp(path.p, prefix, n) == 0 && (path.n == n || path.p[n] == '/');
+}
+
+/* True when the body is to be read as it is; answers otherwise. */
+static bool is_plain(struct exchange *exchange)
+{
+    struct http_view encoding = exchange->request->headers[HTTP_HEADER_CONTENT_ENCODING];
+    if (encoding.n == 0 || HTTP_VIEW_IS(encoding, "identity")) return true;
+    exchange_fail(exchange, 415, "Content-Encoding: expected identity");
+    return false;
 }
 
 void route_request(struct exchange *exchange)
 {
     const struct http_request *request = exchange->request;
     const struct route *route = find_route(request->path);
-    if (route == NULL) {
-        exchange->route = ROUTE_UNKNOWN;
+    exchange->route = route != NULL                          ? route->id
+                      : starts_with(request->path, "/v2", 3) ? ROUTE_V2
+                      : starts_with(request->path, "/v1", 3) ? ROUTE_V1
+                                                             : ROUTE_UNKNOWN;
+    if (!is_plain(exchange)) return;
+    if (route != NULL && !(route->methods & 1u << request->method))
+        exchange_refuse_method(exchange, route->allow);
+    else if (route != NULL)
+        route->handle(exchange);
+    else if (exchange->route == ROUTE_V2)
+        route_v2(exchange);
+    else if (exchange->route == ROUTE_V1)
+        route_v1(exchange);
+    else
         exchange_fail(exchange, 404, "no route %.*s", (int)(request->path.n < 200 ? request->path.n : 200),
                       request->path.p);
-        return;
-    }
-    exchange->route = route->id;
-    if (!(route->methods & 1u << request->method))
-        refuse_method(exchange, route);
-    else
-        route->handle(exchange);
 }
 
 /* ---- answering -------------------------------------------------------------------------------------- */
@@ -110,6 +129,19 @@ void exchange_fail(struct exchange *exchange, uint16_t status, const char *forma
 void exchange_fail_status(struct exchange *exchange, onnxd_status status, const char *message)
 {
     fail_with(exchange, http_status_of_body(status), message);
+}
+
+void exchange_answer_later(struct worker *worker, const struct exchange_later *later, uint16_t status,
+                           const char *message)
+{
+    buf_reset(&worker->body);
+    if (status != 200) error_body_write(&worker->body, message);
+    struct http_response response = {.status = status, .body = worker->body.data, .n_body = worker->body.n};
+    if (status == 503) response.headers = "Retry-After: 1\r\n";
+    http_host_answer(worker->host, later->ticket, &response);
+    struct http_view path = {later->path, strlen(later->path)};
+    worker_note_answer(worker, later->route, "POST", path, status, later->received_ns,
+                       clock_now_ns(&worker->clock));
 }
 
 uint16_t http_status_of_body(onnxd_status status)

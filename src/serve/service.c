@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "net/net_socket.h"
 #include "serve/catalog.h"
+#include "serve/repository.h"
 
 #define DRAIN_GRACE_NS \
     (UINT64_C(250) * NS_PER_MS) /* for clients of idle connections to send a last request */
@@ -29,8 +31,7 @@ struct service {
     struct service_options options;
     const struct model_backend *backend;
     struct telemetry telemetry;
-    struct catalog *catalog; /* what was offered last */
-    pthread_mutex_t change_lock;
+    struct repository *repository;
     _Atomic bool draining;
     struct worker_thread *threads;
     uint32_t n_threads;
@@ -78,38 +79,39 @@ static void name_of_path(const char *path, char *out, size_t n_out)
     snprintf(out, n_out, "%.*s", (int)(n < n_out ? n : n_out - 1), base);
 }
 
-static onnxd_status load_model(struct service *service, const struct service_model *model, onnxd_error *err)
+static void on_loaded(void *context, struct version *version)
 {
-    char name[VERSION_NAME_BYTES];
-    if (model->name != NULL)
-        snprintf(name, sizeof name, "%s", model->name);
-    else
-        name_of_path(model->path, name, sizeof name);
-    if (catalog_find(service->catalog, name, strlen(name), 0) != NULL)
-        return error_set(err, ONNXD_ERR_ARGUMENT, "model '%s' is given twice", name);
-    struct version_source source = {.path = model->path};
-    struct version *version = NULL;
-    uint64_t start_ns = monotonic_ns();
-    onnxd_status status = version_create(service->backend, name, 1, &source, &service->options.version,
-                                         service->options.n_workers, &version, err);
-    if (status != ONNXD_OK) {
-        error_prefix(err, "model '%s': ", name);
-        return status;
-    }
+    struct service *service = context;
     version->stats_slot = telemetry_slot(telemetry_process(&service->telemetry, service->options.process),
-                                         name, 1);
-    struct catalog *changed = catalog_change(service->catalog, version, NULL);
-    if (changed == NULL) {
-        version_unref(version);
-        return error_set(err, ONNXD_ERR_NOMEM, "model '%s': out of memory", name);
+                                         version->name, version->number);
+}
+
+static void publish(void *context, struct catalog *catalog);
+
+static onnxd_status load_models(struct service *service, onnxd_error *err)
+{
+    const struct service_options *options = &service->options;
+    struct repository_options chosen = {.backend = service->backend,
+                                        .folder = options->repository,
+                                        .settings = options->version,
+                                        .n_workers = options->n_workers,
+                                        .watch_ns = options->watch_ns,
+                                        .context = service,
+                                        .loaded = on_loaded,
+                                        .publish = publish};
+    onnxd_status status = repository_create(&chosen, &service->repository, err);
+    for (uint32_t i = 0; status == ONNXD_OK && i < options->n_models; i++) {
+        char name[VERSION_NAME_BYTES];
+        const struct service_model *model = &options->models[i];
+        if (model->name != NULL)
+            snprintf(name, sizeof name, "%s", model->name);
+        else
+            name_of_path(model->path, name, sizeof name);
+        status = repository_add_file(service->repository, name, model->path, err);
     }
-    catalog_unref(service->catalog);
-    service->catalog = changed;
-    log_info("model '%s' version %llu loaded from %s by the %s engine in %.1f ms", name,
-             (unsigned long long)version->number, model->path, service->backend->engine_name(version->model),
-             (double)(monotonic_ns() - start_ns) / NS_PER_MS);
-    version_unref(version);
-    return ONNXD_OK;
+    if (status == ONNXD_OK && options->repository != NULL)
+        status = repository_first_sync(service->repository, err);
+    return status;
 }
 
 /* ---- threads ---------------------------------------------------------------------------------------- */
@@ -126,6 +128,27 @@ static void wake_thread(struct worker_thread *thread)
     if (!atomic_exchange(&thread->wake_posted, true)) http_server_post(thread->server, &thread->wake);
 }
 
+/* Returns when every worker has taken the catalog up, so that who asked for the change sees it everywhere. */
+static void publish(void *context, struct catalog *catalog)
+{
+    struct service *service = context;
+    for (uint32_t i = 0; i < service->n_threads; i++) {
+        worker_offer_catalog(&service->threads[i].worker, catalog);
+        wake_thread(&service->threads[i]);
+    }
+    for (uint32_t i = 0; i < service->n_threads; i++)
+        while (atomic_load(&service->threads[i].worker.offered) != NULL && !atomic_load(&service->draining)) {
+            struct timespec pause = {.tv_nsec = 100 * NS_PER_US};
+            nanosleep(&pause, NULL);
+        }
+}
+
+static void post_to_thread(void *context, struct loop_task *task)
+{
+    struct worker_thread *thread = context;
+    http_server_post(thread->server, task);
+}
+
 static void *run_worker(void *context)
 {
     struct worker_thread *thread = context;
@@ -139,7 +162,8 @@ static void *run_worker(void *context)
                 cut_off_ns = now_ns + service->options.drain_timeout_ns;
                 http_server_drain(thread->server, DRAIN_GRACE_NS);
             }
-            if (http_server_is_drained(thread->server) || now_ns >= cut_off_ns) break;
+            bool done = http_server_is_drained(thread->server) && atomic_load(&thread->worker.n_jobs) == 0;
+            if (done || now_ns >= cut_off_ns) break;
             wait_ns = cut_off_ns - now_ns;
         }
         http_server_step(thread->server, wait_ns);
@@ -154,8 +178,12 @@ static onnxd_status start_worker(struct service *service, uint32_t index, int fd
     struct clock clock = clock_real();
     thread->service = service;
     thread->wake.run = on_wake;
+    struct catalog *catalog = repository_catalog(service->repository);
     onnxd_status status = worker_init(&thread->worker, &service->config, service->options.process, index,
-                                      service->catalog, &clock, err);
+                                      catalog, &clock, err);
+    catalog_unref(catalog);
+    thread->worker.post = post_to_thread;
+    thread->worker.post_context = thread;
     struct http_server_options options = {.limits = service->options.limits, .loop = service->options.loop};
     struct http_handler handler = worker_handler(&thread->worker);
     if (status == ONNXD_OK) status = http_server_create(&options, &handler, &thread->server, err);
@@ -182,15 +210,11 @@ onnxd_status service_start(const struct service_options *options, const struct m
     onnxd_status status = ONNXD_OK;
     uint32_t next_fd = 0;
     struct service *service = calloc(1, sizeof *service);
-    if (service != NULL) {
-        service->threads = calloc(options->n_workers, sizeof *service->threads);
-        service->catalog = catalog_create();
-    }
-    if (service == NULL || service->threads == NULL || service->catalog == NULL) {
+    if (service != NULL) service->threads = calloc(options->n_workers, sizeof *service->threads);
+    if (service == NULL || service->threads == NULL) {
         status = error_set(err, ONNXD_ERR_NOMEM, "server: out of memory");
         goto out;
     }
-    pthread_mutex_init(&service->change_lock, NULL);
     service->options = *options;
     service->backend = backend;
     service->telemetry = *telemetry;
@@ -199,15 +223,17 @@ onnxd_status service_start(const struct service_options *options, const struct m
                                              .max_answer_bytes = options->version.max_answer_bytes,
                                              .access_log = options->access_log,
                                              .log_json = options->log_json};
-    for (uint32_t i = 0; status == ONNXD_OK && i < options->n_models; i++)
-        status = load_model(service, &options->models[i], err);
+    status = load_models(service, err);
     if (status != ONNXD_OK) goto out;
+    service->config.repository = service->repository;
+    service->config.admin = options->admin;
     atomic_store(&service->config.ready, true);
     service->n_threads = options->n_workers;
     while (status == ONNXD_OK && next_fd < options->n_workers) {
         status = start_worker(service, next_fd, fds[next_fd], err);
         next_fd++;
     }
+    if (status == ONNXD_OK) status = repository_start(service->repository, err);
 out:
     if (status != ONNXD_OK) {
         while (next_fd < options->n_workers) close(fds[next_fd++]);
@@ -216,6 +242,17 @@ out:
         *ret_service = service;
     }
     return status;
+}
+
+void service_reload(struct service *service)
+{
+    onnxd_error err;
+    struct repository_job *job = calloc(1, sizeof *job);
+    if (job == NULL) return;
+    job->verb = REPOSITORY_SYNC;
+    if (repository_submit(service->repository, job, &err) == ONNXD_OK) return;
+    log_warn("reload: %s", err.message);
+    repository_job_free(job);
 }
 
 void service_drain(struct service *service)
@@ -229,15 +266,15 @@ void service_drain(struct service *service)
 void service_stop(struct service *service)
 {
     if (service == NULL) return;
-    if (service->threads != NULL && service->catalog != NULL) service_drain(service);
+    if (service->threads != NULL) service_drain(service);
+    for (uint32_t i = 0; i < service->n_threads; i++)
+        if (service->threads[i].started) pthread_join(service->threads[i].thread, NULL);
+    repository_free(service->repository); /* while the servers it may post to are still there */
     for (uint32_t i = 0; i < service->n_threads; i++) {
         struct worker_thread *thread = &service->threads[i];
-        if (thread->started) pthread_join(thread->thread, NULL);
         http_server_free(thread->server);
         worker_done(&thread->worker);
     }
-    catalog_unref(service->catalog);
-    if (service->backend != NULL) pthread_mutex_destroy(&service->change_lock);
     free(service->threads);
     free(service);
 }

@@ -24,6 +24,9 @@ struct service_model { /* a model file to serve */
 struct service_options {
     const struct service_model *models; /* borrowed for service_start */
     uint32_t n_models;
+    const char *repository; /* folder of models, or NULL */
+    uint64_t watch_ns;      /* how often to look for changes in it; 0: on service_reload alone */
+    bool admin;             /* loading and unloading by request */
     uint32_t n_workers;
     uint32_t process; /* number of this process among those that share `telemetry` */
     struct http_limits limits;
@@ -48,6 +51,9 @@ ONNXD_MUST_USE onnxd_status service_start(const struct service_options *options,
                                           const struct model_backend *backend,
                                           const struct telemetry *telemetry, const int *fds,
                                           struct service **ret_service, onnxd_error *err);
+
+/* Loads what is new or changed in the files and the folder, beside the serving threads. */
+void service_reload(struct service *service);
 
 void service_drain(struct service *service);
 

@@ -50,14 +50,22 @@ struct worker_stats *telemetry_worker(const struct telemetry *telemetry, uint32_
     return &telemetry_process(telemetry, process)->workers[worker];
 }
 
-uint32_t telemetry_slot(struct telemetry_process *process, const char *name, uint64_t version)
+uint32_t telemetry_find_slot(struct telemetry_process *process, const char *name, uint64_t version)
 {
-    uint32_t i = 0;
-    for (; i < TELEMETRY_MAX_MODELS - 1; i++) {
+    for (uint32_t i = 0; i < TELEMETRY_MAX_MODELS; i++) {
         struct model_slot *slot = &process->slots[i];
         if (!atomic_load_explicit(&slot->used, memory_order_acquire)) break;
         if (slot->version == version && strcmp(slot->name, name) == 0) return i;
     }
+    return TELEMETRY_MAX_MODELS;
+}
+
+uint32_t telemetry_slot(struct telemetry_process *process, const char *name, uint64_t version)
+{
+    uint32_t i = telemetry_find_slot(process, name, version);
+    if (i < TELEMETRY_MAX_MODELS) return i;
+    for (i = 0; i < TELEMETRY_MAX_MODELS - 1; i++)
+        if (!atomic_load_explicit(&process->slots[i].used, memory_order_acquire)) break;
     struct model_slot *slot = &process->slots[i];
     if (atomic_load_explicit(&slot->used, memory_order_acquire)) return i; /* the shared last place */
     bool shared = i == TELEMETRY_MAX_MODELS - 1;
@@ -71,9 +79,9 @@ void time_stat_add(struct time_stat *time, uint64_t ns)
 {
     uint32_t bucket = 0;
     while (bucket < TELEMETRY_N_BUCKETS - 1 && ns > bucket_us[bucket] * NS_PER_US) bucket++;
-    stat_add(&time->buckets[bucket], 1);
-    stat_add(&time->count, 1);
-    stat_add(&time->sum_ns, ns);
+    tally_add(&time->buckets[bucket], 1);
+    tally_add(&time->count, 1);
+    tally_add(&time->sum_ns, ns);
 }
 
 void telemetry_count_request(struct worker_stats *worker, enum http_route_id route, uint16_t status)
@@ -81,10 +89,10 @@ void telemetry_count_request(struct worker_stats *worker, enum http_route_id rou
     uint32_t i = 0;
     if (status != 200)
         while (i < TELEMETRY_N_STATUS - 1 && known_status[i] != status) i++;
-    stat_add(&worker->requests[route][i], 1);
+    tally_add(&worker->requests[route][i], 1);
 }
 
-static void set(stat *to, uint64_t value)
+static void set(tally *to, uint64_t value)
 {
     atomic_store_explicit(to, value, memory_order_relaxed);
 }
@@ -111,9 +119,9 @@ struct total { /* one model version over all workers and processes */
 /* Both structs are arrays of counters throughout. */
 static void add_all(void *to, const void *from, size_t n_bytes)
 {
-    stat *a = to;
-    const stat *b = from;
-    for (size_t i = 0; i < n_bytes / sizeof(stat); i++) stat_add(&a[i], stat_get(&b[i]));
+    tally *a = to;
+    const tally *b = from;
+    for (size_t i = 0; i < n_bytes / sizeof(tally); i++) tally_add(&a[i], tally_get(&b[i]));
 }
 
 static void label_text(struct buf *out, const char *text)
@@ -146,39 +154,39 @@ typedef uint64_t (*read_fn)(const struct model_stats *stats);
 
 static uint64_t read_success(const struct model_stats *s)
 {
-    return stat_get(&s->success);
+    return tally_get(&s->success);
 }
 static uint64_t read_rows(const struct model_stats *s)
 {
-    return stat_get(&s->rows);
+    return tally_get(&s->rows);
 }
 static uint64_t read_runs(const struct model_stats *s)
 {
-    return stat_get(&s->runs);
+    return tally_get(&s->runs);
 }
 static uint64_t read_pending(const struct model_stats *s)
 {
-    return stat_get(&s->pending);
+    return tally_get(&s->pending);
 }
 static uint64_t read_request_us(const struct model_stats *s)
 {
-    return stat_get(&s->request.sum_ns) / NS_PER_US;
+    return tally_get(&s->request.sum_ns) / NS_PER_US;
 }
 static uint64_t read_queue_us(const struct model_stats *s)
 {
-    return stat_get(&s->queue.sum_ns) / NS_PER_US;
+    return tally_get(&s->queue.sum_ns) / NS_PER_US;
 }
 static uint64_t read_parse_us(const struct model_stats *s)
 {
-    return stat_get(&s->parse.sum_ns) / NS_PER_US;
+    return tally_get(&s->parse.sum_ns) / NS_PER_US;
 }
 static uint64_t read_run_us(const struct model_stats *s)
 {
-    return stat_get(&s->run.sum_ns) / NS_PER_US;
+    return tally_get(&s->run.sum_ns) / NS_PER_US;
 }
 static uint64_t read_write_us(const struct model_stats *s)
 {
-    return stat_get(&s->write.sum_ns) / NS_PER_US;
+    return tally_get(&s->write.sum_ns) / NS_PER_US;
 }
 
 static const struct {
@@ -212,7 +220,7 @@ static void write_model_counters(struct buf *out, const struct total *totals, ui
         for (uint32_t r = 0; r < N_FAIL_REASONS; r++) {
             labels(out, "nv_inference_request_failure", &totals[i]);
             buf_printf(out, ",reason=\"%s\"} %llu\n", fail_names[r],
-                       (unsigned long long)stat_get(&totals[i].sum.failure[r]));
+                       (unsigned long long)tally_get(&totals[i].sum.failure[r]));
         }
 }
 
@@ -223,7 +231,7 @@ static void write_time(struct buf *out, const char *name, const struct total *to
     char bucket[96];
     uint64_t below = 0;
     for (uint32_t i = 0; i < TELEMETRY_N_BUCKETS; i++) {
-        below += stat_get(&time->buckets[i]);
+        below += tally_get(&time->buckets[i]);
         snprintf(bucket, sizeof bucket, "%s_bucket", name);
         if (total != NULL)
             labels(out, bucket, total);
@@ -244,7 +252,7 @@ static void write_time(struct buf *out, const char *name, const struct total *to
             buf_append_text(out, bucket);
         if (total != NULL) buf_append_char(out, '}');
         if (i == 0)
-            buf_printf(out, " %.9f\n", (double)stat_get(&time->sum_ns) / 1e9);
+            buf_printf(out, " %.9f\n", (double)tally_get(&time->sum_ns) / 1e9);
         else
             buf_printf(out, " %llu\n", (unsigned long long)below);
     }
@@ -274,7 +282,7 @@ static void write_model_times(struct buf *out, const struct total *totals, uint3
     for (uint32_t i = 0; i < n; i++) {
         uint64_t below = 0;
         for (uint32_t b = 0; b < TELEMETRY_N_BATCH; b++) {
-            below += stat_get(&totals[i].sum.batch[b]);
+            below += tally_get(&totals[i].sum.batch[b]);
             labels(out, "onnxd_batch_rows_bucket", &totals[i]);
             if (b < TELEMETRY_N_BATCH - 1)
                 buf_printf(out, ",le=\"%u\"} %llu\n", 1u << b, (unsigned long long)below);
@@ -282,7 +290,7 @@ static void write_model_times(struct buf *out, const struct total *totals, uint3
                 buf_printf(out, ",le=\"+Inf\"} %llu\n", (unsigned long long)below);
         }
         labels(out, "onnxd_batch_rows_sum", &totals[i]);
-        buf_printf(out, "} %llu\n", (unsigned long long)stat_get(&totals[i].sum.rows));
+        buf_printf(out, "} %llu\n", (unsigned long long)tally_get(&totals[i].sum.rows));
         labels(out, "onnxd_batch_rows_count", &totals[i]);
         buf_printf(out, "} %llu\n", (unsigned long long)below);
     }
@@ -317,7 +325,7 @@ static void write_requests(struct buf *out, const struct worker_stats *sum)
     head(out, "onnxd_http_requests_total", "counter", "Requests by route and status");
     for (uint32_t r = 0; r < N_ROUTES; r++)
         for (uint32_t s = 0; s < TELEMETRY_N_STATUS; s++) {
-            uint64_t n = stat_get(&sum->requests[r][s]);
+            uint64_t n = tally_get(&sum->requests[r][s]);
             if (n == 0) continue;
             buf_printf(out, "onnxd_http_requests_total{route=\"%s\",status=\"", route_names[r]);
             if (s < TELEMETRY_N_STATUS - 1)
@@ -333,29 +341,29 @@ static void write_server(struct buf *out, const struct telemetry *telemetry, con
     write_requests(out, sum);
     head(out, "onnxd_http_request_seconds", "histogram", "From a request's first byte to its answer");
     write_time(out, "onnxd_http_request_seconds", NULL, &sum->request);
-    plain(out, "onnxd_connections_open", "gauge", "Connections open now", stat_get(&sum->connections_open));
+    plain(out, "onnxd_connections_open", "gauge", "Connections open now", tally_get(&sum->connections_open));
     plain(out, "onnxd_connections_accepted_total", "counter", "Connections accepted",
-          stat_get(&sum->connections_accepted));
+          tally_get(&sum->connections_accepted));
     plain(out, "onnxd_connections_refused_total", "counter", "Connections refused: max-connections",
-          stat_get(&sum->connections_refused));
+          tally_get(&sum->connections_refused));
     plain(out, "onnxd_connections_reset_total", "counter", "Connections that broke",
-          stat_get(&sum->connections_reset));
+          tally_get(&sum->connections_reset));
     plain(out, "onnxd_http_malformed_total", "counter", "Requests refused by the HTTP parser or its limits",
-          stat_get(&sum->malformed));
+          tally_get(&sum->malformed));
     plain(out, "onnxd_http_timeouts_total", "counter", "Requests and answers that took too long",
-          stat_get(&sum->timed_out));
-    plain(out, "onnxd_http_received_bytes_total", "counter", "Bytes received", stat_get(&sum->bytes_in));
-    plain(out, "onnxd_http_sent_bytes_total", "counter", "Bytes sent", stat_get(&sum->bytes_out));
-    plain(out, "onnxd_wakeups_total", "counter", "Turns of the event loops", stat_get(&sum->wakeups));
+          tally_get(&sum->timed_out));
+    plain(out, "onnxd_http_received_bytes_total", "counter", "Bytes received", tally_get(&sum->bytes_in));
+    plain(out, "onnxd_http_sent_bytes_total", "counter", "Bytes sent", tally_get(&sum->bytes_out));
+    plain(out, "onnxd_wakeups_total", "counter", "Turns of the event loops", tally_get(&sum->wakeups));
     head(out, "onnxd_worker_cpu_seconds_total", "counter", "Processor time of each worker thread");
     for (uint32_t p = 0; p < telemetry->n_processes; p++)
         for (uint32_t w = 0; w < telemetry->n_workers; w++)
             buf_printf(out, "onnxd_worker_cpu_seconds_total{process=\"%u\",worker=\"%u\"} %.6f\n", p, w,
-                       (double)stat_get(&telemetry_worker(telemetry, p, w)->cpu_ns) / 1e9);
+                       (double)tally_get(&telemetry_worker(telemetry, p, w)->cpu_ns) / 1e9);
     head(out, "onnxd_process_restarts_total", "counter", "Times a process died and was started again");
     for (uint32_t p = 0; p < telemetry->n_processes; p++)
         buf_printf(out, "onnxd_process_restarts_total{process=\"%u\"} %llu\n", p,
-                   (unsigned long long)stat_get(&telemetry_process(telemetry, p)->restarts));
+                   (unsigned long long)tally_get(&telemetry_process(telemetry, p)->restarts));
 }
 
 static uint64_t resident_bytes(void)

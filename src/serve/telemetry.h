@@ -20,20 +20,20 @@
 #define TELEMETRY_N_BUCKETS  20u /* of a time histogram, the last without an upper bound */
 #define TELEMETRY_N_BATCH    16u /* powers of two: 1, 2, 4, ... */
 
-typedef _Atomic uint64_t stat;
+typedef _Atomic uint64_t tally;
 
-static inline void stat_add(stat *stat_, uint64_t n) /* by the one writer */
+static inline void tally_add(tally *at, uint64_t n) /* by the one writer */
 {
-    atomic_store_explicit(stat_, atomic_load_explicit(stat_, memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(at, atomic_load_explicit(at, memory_order_relaxed) + n, memory_order_relaxed);
 }
-static inline uint64_t stat_get(const stat *stat_)
+static inline uint64_t tally_get(const tally *at)
 {
-    return atomic_load_explicit((stat *)(uintptr_t)stat_, memory_order_relaxed);
+    return atomic_load_explicit((tally *)(uintptr_t)at, memory_order_relaxed);
 }
 
 struct time_stat {
-    stat count, sum_ns;
-    stat buckets[TELEMETRY_N_BUCKETS];
+    tally count, sum_ns;
+    tally buckets[TELEMETRY_N_BUCKETS];
 };
 
 enum fail_reason {                /* labels of nv_inference_request_failure */
@@ -45,11 +45,11 @@ enum fail_reason {                /* labels of nv_inference_request_failure */
 };
 
 struct model_stats { /* of one model version on one worker */
-    stat success, rows, runs, pending;
-    stat failure[N_FAIL_REASONS];
-    stat last_ms; /* wall clock of the last inference */
+    tally success, rows, runs, pending;
+    tally failure[N_FAIL_REASONS];
+    tally last_ms; /* wall clock of the last inference */
     struct time_stat request, queue, parse, run, write;
-    stat batch[TELEMETRY_N_BATCH];
+    tally batch[TELEMETRY_N_BATCH];
 };
 
 enum http_route_id {
@@ -66,10 +66,10 @@ enum http_route_id {
 #define TELEMETRY_N_STATUS 16u /* see telemetry.c */
 
 struct worker_stats {
-    stat requests[N_ROUTES][TELEMETRY_N_STATUS];
-    stat connections_open, connections_accepted, connections_refused, connections_reset;
-    stat malformed, timed_out, bytes_in, bytes_out, wakeups;
-    stat cpu_ns; /* of the worker's thread */
+    tally requests[N_ROUTES][TELEMETRY_N_STATUS];
+    tally connections_open, connections_accepted, connections_refused, connections_reset;
+    tally malformed, timed_out, bytes_in, bytes_out, wakeups;
+    tally cpu_ns; /* of the worker's thread */
     struct time_stat request;
     struct model_stats models[TELEMETRY_MAX_MODELS];
 };
@@ -82,7 +82,7 @@ struct model_slot {
 
 struct telemetry_process {
     struct model_slot slots[TELEMETRY_MAX_MODELS];
-    stat restarts;
+    tally restarts;
     struct worker_stats workers[]; /* [n_workers] */
 };
 
@@ -101,6 +101,9 @@ struct worker_stats *telemetry_worker(const struct telemetry *telemetry, uint32_
 
 /* The place of a model version, found or taken. One caller at a time in each process. */
 uint32_t telemetry_slot(struct telemetry_process *process, const char *name, uint64_t version);
+
+/* The place of a model version, or TELEMETRY_MAX_MODELS. Any thread. */
+uint32_t telemetry_find_slot(struct telemetry_process *process, const char *name, uint64_t version);
 
 void time_stat_add(struct time_stat *time, uint64_t ns);
 void telemetry_count_request(struct worker_stats *worker, enum http_route_id route, uint16_t status);

@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "protocol/infer_body.h"
 #include "protocol/predict_body.h"
+#include "protocol/v1_body.h"
+#include "protocol/v2_response.h"
 #include "serve/exchange.h"
 
 #define BODY_KEEP_BYTES  (1u << 20)
@@ -35,31 +37,74 @@ static enum fail_reason reason_of(onnxd_status status)
 
 void worker_count_failure(struct worker *worker, const struct version *version, onnxd_status status)
 {
-    stat_add(&stats_of(worker, version)->failure[reason_of(status)], 1);
+    tally_add(&stats_of(worker, version)->failure[reason_of(status)], 1);
 }
 
-static void send_answer(struct worker *worker, const struct call *call, uint16_t status, const char *headers,
+static enum http_route_id route_of(const struct call *call)
+{
+    static const enum http_route_id routes[] = {[CALL_PREDICT] = ROUTE_PREDICT,
+                                                [CALL_INFER] = ROUTE_INFER,
+                                                [CALL_V1] = ROUTE_V1,
+                                                [CALL_V2] = ROUTE_V2};
+    return routes[call->form];
+}
+
+/* Answers with worker->body; header_bytes: of its JSON part when binary tensors follow. */
+static void send_answer(struct worker *worker, const struct call *call, uint16_t status, size_t header_bytes,
                         uint64_t now_ns)
 {
-    struct http_response response = {
-        .status = status, .body = worker->body.data, .n_body = worker->body.n, .headers = headers};
+    char header[64];
+    struct http_response response = {.status = status, .body = worker->body.data, .n_body = worker->body.n};
+    if (status == 503) response.headers = "Retry-After: 1\r\n";
+    if (header_bytes != V2_ALL_JSON) {
+        snprintf(header, sizeof header, "Inference-Header-Content-Length: %zu\r\n", header_bytes);
+        response.headers = header;
+        response.content_type = "application/octet-stream";
+    }
     http_host_answer(worker->host, call->ticket, &response);
-    enum http_route_id route = call->form == CALL_PREDICT ? ROUTE_PREDICT : ROUTE_INFER;
-    struct http_view path = {call->form == CALL_PREDICT ? "/predict" : "/infer",
-                             call->form == CALL_PREDICT ? 8 : 6};
-    worker_note_answer(worker, route, "POST", path, status, call->received_ns, now_ns);
+    worker_note_answer(worker, route_of(call), "POST", call->path, status, call->received_ns, now_ns);
 }
 
-static onnxd_status write_result(struct worker *worker, const struct version *version,
-                                 const struct call *call, const struct call_result *result, onnxd_error *err)
+static onnxd_status write_v2(struct worker *worker, struct lane *lane, const struct call *call,
+                             const struct call_result *result, size_t *ret_header_bytes, onnxd_error *err)
 {
-    double ms = (double)(result->run_end_ns - call->received_ns) / NS_PER_MS;
-    if (result->run_end_ns < call->received_ns) ms = 0;
-    if (call->form == CALL_PREDICT)
-        return predict_answer_write(&version->schema, result->outputs, result->n_rows_run, result->first_row,
+    const struct version *version = lane->version;
+    const onnxd_tensor *outputs = result->outputs;
+    if (!call->alone) {
+        for (uint32_t i = 0; i < version->schema.n_outputs; i++) {
+            if (outputs[i].rank == 0 || outputs[i].dims[0] != result->n_rows_run)
+                return error_set(err, ONNXD_ERR_INTERNAL, "output '%s' does not go by rows",
+                                 version->schema.outputs[i].info->name);
+            lane->slices[i] = v2_slice_rows(&outputs[i], result->first_row, call->n_rows);
+        }
+        outputs = lane->slices;
+    }
+    char number[24];
+    snprintf(number, sizeof number, "%llu", (unsigned long long)version->number);
+    return v2_response_write(&version->schema, call->v2, version->name, number, outputs, &worker->body,
+                             ret_header_bytes, err);
+}
+
+static onnxd_status write_result(struct worker *worker, struct lane *lane, const struct call *call,
+                                 const struct call_result *result, size_t *ret_header_bytes, onnxd_error *err)
+{
+    const struct protocol_schema *schema = &lane->version->schema;
+    double ms = 0;
+    if (result->run_end_ns > call->received_ns)
+        ms = (double)(result->run_end_ns - call->received_ns) / NS_PER_MS;
+    switch ((enum call_form)call->form) {
+    case CALL_PREDICT:
+        return predict_answer_write(schema, result->outputs, result->n_rows_run, result->first_row,
                                     call->n_rows, call->many, ms, &worker->body, err);
-    return infer_answer_write(&version->schema, result->outputs, result->n_rows_run, result->first_row,
-                              call->n_rows, ms, &worker->body, err);
+    case CALL_INFER:
+        return infer_answer_write(schema, result->outputs, result->n_rows_run, result->first_row,
+                                  call->n_rows, ms, &worker->body, err);
+    case CALL_V1:
+        return v1_answer_write(schema, result->outputs, result->n_rows_run, result->first_row, call->n_rows,
+                               call->many, &worker->body, err);
+    case CALL_V2: return write_v2(worker, lane, call, result, ret_header_bytes, err);
+    }
+    return error_set(err, ONNXD_ERR_INTERNAL, "unknown form");
 }
 
 static void answer_call(void *context, struct lane *lane, const struct call *call,
@@ -70,28 +115,28 @@ static void answer_call(void *context, struct lane *lane, const struct call *cal
     onnxd_error err = {.message = ""};
     onnxd_status status = result->status;
     const char *message = result->message;
+    size_t header_bytes = V2_ALL_JSON;
     buf_reset(&worker->body);
     if (status == ONNXD_OK) {
-        status = write_result(worker, lane->version, call, result, &err);
+        status = write_result(worker, lane, call, result, &header_bytes, &err);
         message = err.message;
         if (status == ONNXD_ERR_RANGE)
             status = ONNXD_ERR_INTERNAL; /* the model's numbers, not the request's */
     }
     if (status == ONNXD_OK) {
         uint64_t now_ns = clock_now_ns(&worker->clock);
-        stat_add(&stats->success, 1);
+        tally_add(&stats->success, 1);
         time_stat_add(&stats->request, now_ns - call->received_ns);
         time_stat_add(&stats->queue, result->run_start_ns - call->parsed_ns);
         time_stat_add(&stats->write, now_ns > worker->parsed_ns ? now_ns - worker->parsed_ns : 0);
         worker->parsed_ns = now_ns;
-        send_answer(worker, call, 200, NULL, now_ns);
+        send_answer(worker, call, 200, header_bytes, now_ns);
         return;
     }
     worker_count_failure(worker, lane->version, status);
     buf_reset(&worker->body);
     error_body_write(&worker->body, message);
-    uint16_t code = http_status_of_run(status);
-    send_answer(worker, call, code, code == 503 ? "Retry-After: 1\r\n" : NULL, clock_now_ns(&worker->clock));
+    send_answer(worker, call, http_status_of_run(status), V2_ALL_JSON, clock_now_ns(&worker->clock));
 }
 
 static bool is_waiting(void *context, const struct call *call)
@@ -104,11 +149,15 @@ static void ran(void *context, struct lane *lane, uint32_t n_rows, uint64_t ns)
 {
     struct worker *worker = context;
     struct model_stats *stats = stats_of(worker, lane->version);
-    stat_add(&stats->rows, n_rows);
-    stat_add(&stats->runs, 1);
+    tally_add(&stats->rows, n_rows);
+    tally_add(&stats->runs, 1);
     uint32_t bucket = n_rows <= 1 ? 0 : 32 - (uint32_t)__builtin_clz(n_rows - 1);
-    stat_add(&stats->batch[bucket < TELEMETRY_N_BATCH ? bucket : TELEMETRY_N_BATCH - 1], 1);
+    tally_add(&stats->batch[bucket < TELEMETRY_N_BATCH ? bucket : TELEMETRY_N_BATCH - 1], 1);
     time_stat_add(&stats->run, ns);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    atomic_store_explicit(&stats->last_ms, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS,
+                          memory_order_relaxed);
     worker->parsed_ns = clock_now_ns(&worker->clock);
 }
 
@@ -148,7 +197,7 @@ static void run_lanes(struct worker *worker)
         lane->is_busy = false;
         bool was_held = lane->is_held;
         worker_run_lane(worker, lane);
-        stat *pending = &stats_of(worker, lane->version)->pending;
+        tally *pending = &stats_of(worker, lane->version)->pending;
         atomic_store_explicit(pending, lane->n_bulk, memory_order_relaxed);
         if (lane->has_more) {
             /* It outlives this wake-up, and so must its version, whatever becomes of the catalog. */
@@ -189,7 +238,7 @@ static void publish_stats(struct worker *worker)
     struct worker_stats *stats = worker->stats;
     telemetry_copy_http(stats, http_host_stats(worker->host));
     atomic_store_explicit(&stats->connections_open, http_host_n_open(worker->host), memory_order_relaxed);
-    stat_add(&stats->wakeups, 1);
+    tally_add(&stats->wakeups, 1);
     uint64_t now_ns = http_host_now_ns(worker->host);
     if (now_ns - worker->cpu_read_ns < CPU_READ_EVERY) return;
     struct timespec ts;

@@ -16,10 +16,14 @@
 #include "serve/lane.h"
 #include "serve/telemetry.h"
 
+struct repository;
+
 struct worker_config { /* the same for all workers; immutable but for the atomics */
     const struct telemetry *telemetry;
     uint64_t request_timeout_ns; /* a request not run within it is answered 504 */
     uint64_t max_answer_bytes;
+    struct repository *repository; /* for its index; and with `admin` to load and unload */
+    bool admin;
     bool access_log;
     bool log_json;
     /* Takes whole lines of the access log. NULL: standard output. */
@@ -38,9 +42,13 @@ struct worker {
     struct worker_stats *stats;
     struct lane *busy, *last_busy;
     struct lane_sink sink;
-    struct buf body;      /* of the answer being written */
-    struct buf access;    /* lines of this wake-up */
-    uint64_t parsed_ns;   /* when the request before was done with, to time the next */
+    struct buf body;         /* of the answer being written */
+    struct buf access;       /* lines of this wake-up */
+    uint64_t parsed_ns;      /* when the request before was done with, to time the next */
+    _Atomic uint32_t n_jobs; /* of the repository that will post an answer here */
+    /* Brings a task to this worker's thread. */
+    void (*post)(void *context, struct loop_task *task);
+    void *post_context;
     uint64_t cpu_read_ns; /* when the thread's processor time was read last */
 };
 

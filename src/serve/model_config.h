@@ -1,0 +1,12 @@
+/* serve/model_config.h - the settings of one model: config.json beside its versions. */
+#ifndef SERVE_MODEL_CONFIG_H
+#define SERVE_MODEL_CONFIG_H
+
+#include "serve/version.h"
+
+/* Changes in *settings what the text says: engine, precision, max_batch, max_queue_size. ONNXD_ERR_FORMAT,
+ * ONNXD_ERR_RANGE, ONNXD_ERR_NOT_FOUND (an unknown field); *settings is then as before. */
+ONNXD_MUST_USE onnxd_status model_config_read(const char *text, size_t n, struct version_settings *settings,
+                                              onnxd_error *err);
+
+#endif

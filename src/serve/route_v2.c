@@ -1,0 +1,260 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "protocol/v2_meta.h"
+#include "protocol/v2_request.h"
+#include "serve/exchange.h"
+#include "serve/model_path.h"
+
+#define MAX_VERSIONS_TOLD 256
+
+static bool is_get(const struct exchange *exchange)
+{
+    return exchange->request->method == HTTP_METHOD_GET || exchange->request->method == HTTP_METHOD_HEAD;
+}
+
+static bool wants_method(struct exchange *exchange, bool get)
+{
+    bool fits = get ? is_get(exchange) : exchange->request->method == HTTP_METHOD_POST;
+    if (!fits) exchange_refuse_method(exchange, get ? "GET, HEAD, OPTIONS" : "POST, OPTIONS");
+    return fits;
+}
+
+struct version *exchange_find(struct exchange *exchange, const struct model_path *path)
+{
+    const struct catalog *catalog = exchange->worker->catalog;
+    struct version *version = catalog_find(catalog, path->name, strlen(path->name), path->version);
+    if (version != NULL) return version;
+    if (path->version > 0 && catalog_find(catalog, path->name, strlen(path->name), 0) != NULL)
+        exchange_fail(exchange, 404, "model '%s' has no version %llu", path->name,
+                      (unsigned long long)path->version);
+    else
+        exchange_fail(exchange, 404, "model '%s' is not served", path->name);
+    return NULL;
+}
+
+/* ---- metadata --------------------------------------------------------------------------------------- */
+
+static void server_metadata(struct exchange *exchange)
+{
+    static const char *const extensions[] = {"binary_tensor_data", "statistics", "model_repository"};
+    if (!wants_method(exchange, true)) return;
+    buf_reset(&exchange->worker->body);
+    v2_server_write("onnxd", ONNXD_VERSION, extensions, sizeof extensions / sizeof *extensions,
+                    &exchange->worker->body);
+    exchange_answer(exchange, 200, NULL, NULL);
+}
+
+static void model_metadata(struct exchange *exchange, const struct version *version, uint64_t asked)
+{
+    const struct catalog *catalog = exchange->worker->catalog;
+    char numbers[MAX_VERSIONS_TOLD][24];
+    const char *texts[MAX_VERSIONS_TOLD];
+    uint32_t n = 0;
+    for (uint32_t i = catalog->n; i-- > 0 && n < MAX_VERSIONS_TOLD;) {
+        const struct version *other = catalog->versions[i];
+        if (strcmp(other->name, version->name) != 0 || (asked > 0 && other->number != asked)) continue;
+        snprintf(numbers[n], sizeof numbers[n], "%llu", (unsigned long long)other->number);
+        texts[n] = numbers[n];
+        n++;
+    }
+    buf_reset(&exchange->worker->body);
+    v2_model_write(&version->schema, version->name, texts, n, &exchange->worker->body);
+    exchange_answer(exchange, 200, NULL, NULL);
+}
+
+static void model_ready(struct exchange *exchange, const struct version *version)
+{
+    buf_reset(&exchange->worker->body);
+    v2_flag_write(version->name, "ready", true, &exchange->worker->body);
+    exchange_answer(exchange, 200, NULL, NULL);
+}
+
+/* ---- infer ------------------------------------------------------------------------------------------ */
+
+static bool read_header_length(struct exchange *exchange, size_t *ret)
+{
+    struct http_view text = exchange->request->headers[HTTP_HEADER_INFERENCE_LENGTH];
+    size_t n = 0;
+    if (text.n == 0) {
+        *ret = V2_ALL_JSON;
+        return true;
+    }
+    bool ok = text.n <= 18;
+    for (size_t i = 0; ok && i < text.n; i++) {
+        ok = text.p[i] >= '0' && text.p[i] <= '9';
+        n = n * 10 + (size_t)(text.p[i] - '0');
+    }
+    if (ok) ok = n <= exchange->request->body.n;
+    if (!ok)
+        exchange_fail(exchange, 400,
+                      "Inference-Header-Content-Length: expected a number up to the body's %zu bytes",
+                      exchange->request->body.n);
+    *ret = n;
+    return ok;
+}
+
+/* Rows of every input when they go by rows and agree, else 0. */
+static uint32_t rows_of(const struct version *version, const struct v2_request *request)
+{
+    const struct protocol_schema *schema = &version->schema;
+    if (!version->shares_runs) return 0;
+    int64_t n = request->inputs[0].rank > 0 ? request->inputs[0].dims[0] : 0;
+    for (uint32_t i = 0; i < schema->n_inputs; i++) {
+        const onnxd_tensor *tensor = &request->inputs[i];
+        if (tensor->type == ONNXD_STRING || tensor->rank == 0 || tensor->dims[0] != n) return 0;
+    }
+    return n > 0 && n <= UINT32_MAX / 2 ? (uint32_t)n : 0;
+}
+
+static onnxd_status append_rows(struct lane *lane, const struct v2_request *request, uint32_t n_rows,
+                                onnxd_error *err)
+{
+    struct protocol_rows *rows = lane_rows(lane);
+    const struct protocol_schema *schema = &lane->version->schema;
+    while (rows->capacity - rows->n < n_rows)
+        if (!rows->grow(rows, rows->grow_context))
+            return error_set(err, ONNXD_ERR_NOMEM, "model '%s': out of memory", lane->version->name);
+    for (uint32_t i = 0; i < schema->n_inputs; i++) {
+        size_t row = schema->inputs[i].row_bytes;
+        memcpy((char *)rows->data[i] + row * rows->n, request->inputs[i].data, row * n_rows);
+    }
+    rows->n += n_rows;
+    return ONNXD_OK;
+}
+
+static void infer(struct exchange *exchange, struct version *version)
+{
+    struct worker *worker = exchange->worker;
+    struct lane *lane = version->lanes[worker->index];
+    struct http_view body = exchange->request->body;
+    onnxd_error err;
+    size_t header_bytes;
+    if (!exchange_has_body(exchange) || !read_header_length(exchange, &header_bytes)) return;
+    struct v2_request *request = arena_alloc_zeroed(&lane->strings, sizeof *request);
+    onnxd_status status = request == NULL ? error_set(&err, ONNXD_ERR_NOMEM, "out of memory")
+                                          : v2_request_read(&version->schema, body.p, body.n, header_bytes,
+                                                            &lane->strings, request, &err);
+    struct call call = {.form = CALL_V2, .first_row = lane_rows(lane)->n, .v2 = request};
+    if (status == ONNXD_OK) {
+        uint32_t n_rows = rows_of(version, request);
+        call.alone = n_rows == 0;
+        if (!call.alone) status = append_rows(lane, request, n_rows, &err);
+    }
+    if (status != ONNXD_OK) {
+        worker_count_failure(worker, version, status);
+        worker_mark_busy(worker, lane); /* what the arena holds goes when the lane has run */
+        exchange_fail_status(exchange, status, err.message);
+        return;
+    }
+    exchange_add(exchange, lane, &call);
+}
+
+/* ---- statistics ------------------------------------------------------------------------------------- */
+
+static struct v2_duration duration(const struct time_stat *time)
+{
+    return (struct v2_duration){tally_get(&time->count), tally_get(&time->sum_ns)};
+}
+
+static void add_duration(struct v2_duration *sum, struct v2_duration more)
+{
+    sum->count += more.count;
+    sum->ns += more.ns;
+}
+
+/* The counters of one version over all workers of all processes. */
+static void gather_stats(const struct worker *worker, const struct version *version, struct v2_stats *stats)
+{
+    const struct telemetry *telemetry = worker->config->telemetry;
+    for (uint32_t p = 0; p < telemetry->n_processes; p++) {
+        uint32_t slot = telemetry_find_slot(telemetry_process(telemetry, p), version->name, version->number);
+        if (slot == TELEMETRY_MAX_MODELS) continue;
+        for (uint32_t w = 0; w < telemetry->n_workers; w++) {
+            const struct model_stats *one = &telemetry_worker(telemetry, p, w)->models[slot];
+            stats->inference_count += tally_get(&one->rows);
+            stats->execution_count += tally_get(&one->runs);
+            uint64_t last_ms = tally_get(&one->last_ms);
+            if (last_ms > stats->last_inference_ms) stats->last_inference_ms = last_ms;
+            add_duration(&stats->success, duration(&one->request));
+            for (uint32_t r = 0; r < N_FAIL_REASONS; r++) stats->fail.count += tally_get(&one->failure[r]);
+            add_duration(&stats->queue, duration(&one->queue));
+            add_duration(&stats->compute_input, duration(&one->parse));
+            add_duration(&stats->compute_infer, duration(&one->run));
+            add_duration(&stats->compute_output, duration(&one->write));
+        }
+    }
+}
+
+/* `only` NULL: every version of every model. */
+static void statistics(struct exchange *exchange, const struct version *only, uint64_t asked)
+{
+    const struct catalog *catalog = exchange->worker->catalog;
+    struct v2_stats stats[MAX_VERSIONS_TOLD];
+    char numbers[MAX_VERSIONS_TOLD][24];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < catalog->n && n < MAX_VERSIONS_TOLD; i++) {
+        const struct version *version = catalog->versions[i];
+        if (only != NULL && strcmp(version->name, only->name) != 0) continue;
+        if (asked > 0 && version->number != asked) continue;
+        snprintf(numbers[n], sizeof numbers[n], "%llu", (unsigned long long)version->number);
+        stats[n] = (struct v2_stats){.name = version->name, .version = numbers[n]};
+        gather_stats(exchange->worker, version, &stats[n]);
+        n++;
+    }
+    buf_reset(&exchange->worker->body);
+    v2_stats_write(stats, n, &exchange->worker->body);
+    exchange_answer(exchange, 200, NULL, NULL);
+}
+
+/* ---- paths ------------------------------------------------------------------------------------------ */
+
+static void model_route(struct exchange *exchange, struct http_view rest)
+{
+    struct model_path path;
+    if (!model_path_read(rest, '/', &path)) {
+        exchange_fail(exchange, 404,
+                      "no route %.*s: expected /v2/models/NAME[/versions/N][/infer|ready|stats]",
+                      (int)(exchange->request->path.n < 200 ? exchange->request->path.n : 200),
+                      exchange->request->path.p);
+        return;
+    }
+    bool is_infer = HTTP_VIEW_IS(path.verb, "infer");
+    if (!is_infer && path.verb.n > 0 && !HTTP_VIEW_IS(path.verb, "ready") &&
+        !HTTP_VIEW_IS(path.verb, "stats")) {
+        exchange_fail(exchange, 404, "no route %.*s",
+                      (int)(exchange->request->path.n < 200 ? exchange->request->path.n : 200),
+                      exchange->request->path.p);
+        return;
+    }
+    if (!wants_method(exchange, !is_infer)) return;
+    struct version *version = exchange_find(exchange, &path);
+    if (version == NULL) return;
+    if (is_infer)
+        infer(exchange, version);
+    else if (path.verb.n == 0)
+        model_metadata(exchange, version, path.version);
+    else if (HTTP_VIEW_IS(path.verb, "ready"))
+        model_ready(exchange, version);
+    else
+        statistics(exchange, version, path.version);
+}
+
+void route_v2(struct exchange *exchange)
+{
+    static const char models[] = "/v2/models/", repository[] = "/v2/repository/";
+    struct http_view path = exchange->request->path;
+    size_t n_models = sizeof models - 1, n_repository = sizeof repository - 1;
+    if (HTTP_VIEW_IS(path, "/v2") || HTTP_VIEW_IS(path, "/v2/"))
+        server_metadata(exchange);
+    else if (HTTP_VIEW_IS(path, "/v2/models/stats"))
+        statistics(exchange, NULL, 0);
+    else if (path.n > n_models && memcmp(path.p, models, n_models) == 0)
+        model_route(exchange, (struct http_view){path.p + n_models, path.n - n_models});
+    else if (path.n > n_repository && memcmp(path.p, repository, n_repository) == 0)
+        route_repository(exchange, (struct http_view){path.p + n_repository, path.n - n_repository});
+    else
+        exchange_fail(exchange, 404, "no route %.*s", (int)(path.n < 200 ? path.n : 200), path.p);
+}
