@@ -14,16 +14,18 @@
 #define UNARY(name, isa_)       [F32_UNARY_##name] = f32_##name##__##isa_,
 #define BINARY(name, isa_) \
     [F32_BINARY_##name] = {f32_##name##_vv__##isa_, f32_##name##_vs__##isa_, f32_##name##_sv__##isa_},
-#define INNER(name, isa_) [F32_REDUCE_##name] = f32_reduce_inner_##name##__##isa_,
-#define OUTER(name, isa_) [F32_REDUCE_##name] = f32_reduce_outer_##name##__##isa_,
-#define BF16_scalar       0
-#define BF16_avx512bf16   1
+#define INNER(name, isa_)   [F32_REDUCE_##name] = f32_reduce_inner_##name##__##isa_,
+#define OUTER(name, isa_)   [F32_REDUCE_##name] = f32_reduce_outer_##name##__##isa_,
+#define HAS_BF16_scalar     0
+#define HAS_BF16_avx512bf16 1
+/* One table from every list; the bf16 products have instruction sets of their own. */
 /* clang-format off */
-#define TABLE(isa_, bf16_)                                     \
+#define TABLE(isa_, bf16_)                                  \
     {                                                       \
-        .isa = #isa_, .has_bf16 = BF16_##bf16_,                                       \
-        BF16_KERNELS(FIELD, bf16_)                          \
+        .isa = #isa_,                                       \
+        .has_bf16 = HAS_BF16_##bf16_,                       \
         GEMM_KERNELS(FIELD, isa_)                           \
+        BF16_KERNELS(FIELD, bf16_)                          \
         REDUCE_KERNELS(FIELD, isa_)                         \
         ATTENTION_KERNELS(FIELD, isa_)                      \
         CONVERT_KERNELS(FIELD, isa_)                        \

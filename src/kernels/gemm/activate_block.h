@@ -45,4 +45,15 @@ static void activate_block(const struct f32_gemm *g, float *c, size_t rows, size
     }
 }
 
+/* A handful of elements that were stored one by one: a vector load would wait until those stores have left
+ * for the cache, which takes longer than the function itself. */
+SIMD_INLINE void activate_few(const struct f32_gemm *g)
+{
+    for (size_t i = 0; i < g->m; i++)
+        for (size_t j = 0; j < g->n; j++) {
+            float *c = g->c + i * g->ldc + j;
+            *c = vf_first(activate(g->act, vf_set1(*c), vf_set1(g->alpha)));
+        }
+}
+
 #endif

@@ -214,7 +214,11 @@ static void narrow(const struct f32_gemm *g)
         for (; col + 4 <= g->n; col += 4) dots(1, 4, 2, g, row, col);
         for (; col < g->n; col++) dots(1, 1, 4, g, row, col);
     }
-    if (g->act > F32_ACT_RELU) activate_block(g, g->c, g->m, g->n);
+    if (g->act <= F32_ACT_RELU) return;
+    if (g->m * g->n <= 4)
+        activate_few(g);
+    else
+        activate_block(g, g->c, g->m, g->n);
 }
 
 /* ---- one row without its zeros ---- */

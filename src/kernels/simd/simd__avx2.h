@@ -174,6 +174,11 @@ SIMD_INLINE vf vi_to_vf(vi a)
     return _mm256_cvtepi32_ps(a);
 }
 
+SIMD_INLINE float vf_first(vf a)
+{
+    return _mm256_cvtss_f32(a);
+}
+
 /* Folds 8 lanes to one with `op`, halving the width each time. */
 #define SIMD_FOLD(a, op)                                                   \
     __m128 x = op(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1)); \

@@ -177,6 +177,11 @@ SIMD_INLINE vf vf_scale2(vf x, vf n)
     return _mm512_scalef_ps(x, n);
 }
 
+SIMD_INLINE float vf_first(vf a)
+{
+    return _mm512_cvtss_f32(a);
+}
+
 /* Folds 16 lanes to one with `op`, halving the width each time. */
 #define SIMD_FOLD(a, op128, op)                                               \
     __m256 w = op(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));   \

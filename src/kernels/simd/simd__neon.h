@@ -185,6 +185,10 @@ SIMD_INLINE vf vi_to_vf(vi a)
     return vcvtq_f32_s32(a);
 }
 
+SIMD_INLINE float vf_first(vf a)
+{
+    return vgetq_lane_f32(a, 0);
+}
 SIMD_INLINE float vf_hsum(vf a)
 {
     return vaddvq_f32(a);

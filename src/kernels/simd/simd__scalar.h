@@ -173,6 +173,10 @@ SIMD_INLINE vf vi_to_vf(vi a)
     return (vf)a;
 }
 
+SIMD_INLINE float vf_first(vf a)
+{
+    return a;
+}
 SIMD_INLINE float vf_hsum(vf a)
 {
     return a;
