@@ -305,6 +305,11 @@ onnxd_status native_session_run(void *session, const onnxd_tensor *in, onnxd_ten
     return run_tiled(s, in, rows, ret_out, err);
 }
 
+uint32_t native_session_tile_rows(const void *session)
+{
+    return ((const struct native_session *)session)->tile_rows;
+}
+
 /* ---- life ---------------------------------------------------------------------------------------- */
 
 void native_session_free(void *session)

@@ -20,4 +20,7 @@ ONNXD_MUST_USE onnxd_status native_session_run(void *session, const onnxd_tensor
                                                onnxd_error *err);
 uint64_t native_session_memory(const void *session);
 
+/* Rows of the tiles that a larger batch is cut into; 0 before the first such run. */
+uint32_t native_session_tile_rows(const void *session);
+
 #endif

@@ -130,8 +130,11 @@ uint32_t program_n_steps(const struct program *program)
 struct program_step_info program_step(const struct program *program, uint32_t i)
 {
     const struct step *step = &program->steps[i];
-    struct program_step_info info = {
-        .node = step->run.node, .dynamic = step->fn == NULL, .workspace_bytes = step->workspace_bytes};
+    struct program_step_info info = {.node = step->run.node,
+                                     .dynamic = step->fn == NULL,
+                                     .in = step->run.in,
+                                     .n_in = step->run.n_in,
+                                     .workspace_bytes = step->workspace_bytes};
     for (uint32_t k = 0; k < step->run.n_in; k++)
         if (step->run.in[k] != NULL && !info.dynamic)
             info.read_bytes += onnxd_tensor_n_bytes(step->run.in[k]);

@@ -57,8 +57,10 @@ const onnxd_tensor *program_output(const struct program *program, uint32_t j);
 struct program_step_info {
     const struct node *node;
     bool dynamic;
-    const onnxd_tensor *out; /* first output, or NULL */
-    size_t read_bytes;       /* inputs, constants included */
+    const onnxd_tensor *out;       /* first output, or NULL */
+    const onnxd_tensor *const *in; /* [n_in]; NULL where left out */
+    uint32_t n_in;
+    size_t read_bytes; /* inputs, constants included */
     size_t written_bytes;
     size_t workspace_bytes;
 };

@@ -6,30 +6,13 @@
 
 #include "base/file.h"
 #include "cli_progress.h"
-#include "support/program.h"
+#include "support/models.h"
+#include "support/run_program.h"
 
 #define BUNDLED "models/deepfm_emb8_lr0.0001_dnn25612864_neg150_best.onnx"
 
-enum { N_ROWS = 64, N_COLUMNS = 15 };
-
-struct rows {
-    float in[N_ROWS][N_COLUMNS], out[N_ROWS];
-};
-
-static void read_floats(const char *model, const char *what, float *out, size_t n_bytes)
-{
-    char name[64], *bytes = NULL;
-    size_t n = 0;
-    onnxd_error err;
-    snprintf(name, sizeof name, "models/%s.%s.f32", model, what);
-    assert_ok(file_read(shared_path(name), n_bytes, &bytes, &n, &err), err);
-    assert_int_equal(n, n_bytes);
-    memcpy(out, bytes, n);
-    free(bytes);
-}
-
 /* Each answer line is {"ctr":x} within 1e-5 of the stored one. */
-static void expect_answers(const struct program_result *got, const float *want, uint32_t n)
+static void expect_answers(const struct run_result *got, const float *want, uint32_t n)
 {
     assert_string_equal(got->err, "");
     assert_int_equal(got->exit_code, 0);
@@ -46,14 +29,15 @@ static void expect_answers(const struct program_result *got, const float *want, 
     assert_int_equal(*at, 0);
 }
 
-static size_t write_rows(const struct rows *rows, const char *format, char *text, size_t n_text)
+static size_t write_rows(const struct stored *stored, const char *format, char *text, size_t n_text)
 {
     size_t n = 0;
     bool csv = strcmp(format, "csv") == 0;
-    for (int i = 0; i < N_ROWS; i++) {
+    for (int i = 0; i < STORED_ROWS; i++) {
         n += (size_t)snprintf(text + n, n_text - n, csv ? "" : i % 2 == 0 ? "[" : "{\"features\":[");
-        for (int k = 0; k < N_COLUMNS; k++)
-            n += (size_t)snprintf(text + n, n_text - n, "%s%.9g", k > 0 ? "," : "", (double)rows->in[i][k]);
+        for (int k = 0; k < STORED_COLUMNS; k++)
+            n += (size_t)snprintf(text + n, n_text - n, "%s%.9g", k > 0 ? "," : "",
+                                  (double)stored->in[i * STORED_COLUMNS + k]);
         n += (size_t)snprintf(text + n, n_text - n, csv ? "\n" : i % 2 == 0 ? "]\n" : "]}\n");
     }
     return n;
@@ -61,22 +45,20 @@ static size_t write_rows(const struct rows *rows, const char *format, char *text
 
 static void predict_model(const char *model)
 {
-    static struct rows rows;
-    static char text[1 << 16], path[4096], name[64];
+    static struct stored stored;
+    static char text[1 << 16], path[4096];
     static const char *const batches[] = {"1", "3", "7", "64"};
-    snprintf(name, sizeof name, "models/%s.onnx", model);
-    snprintf(path, sizeof path, "%s", shared_path(name));
-    read_floats(model, "input", rows.in[0], sizeof rows.in);
-    read_floats(model, "output", rows.out, sizeof rows.out);
+    stored_read(model, &stored);
+    snprintf(path, sizeof path, "%s", stored_model_path(model));
     for (int b = 0; b < 4; b++) {
         for (int f = 0; f < 3; f++) {
             const char *format = (const char *[]){"jsonl", "csv", "f32"}[f];
             const char *argv[] = {"onnxd",    "predict", "--model",  path,     "--batch", batches[b],
                                   "--format", format,    "--engine", "native", NULL};
-            size_t n = f == 2 ? sizeof rows.in : write_rows(&rows, format, text, sizeof text);
-            struct program_result got = program_run(argv, f == 2 ? (const void *)rows.in : text, n);
-            expect_answers(&got, rows.out, N_ROWS);
-            program_result_done(&got);
+            size_t n = f == 2 ? sizeof stored.in : write_rows(&stored, format, text, sizeof text);
+            struct run_result got = run_program(argv, f == 2 ? (const void *)stored.in : text, n);
+            expect_answers(&got, stored.out, STORED_ROWS);
+            run_result_done(&got);
         }
     }
 }
@@ -102,20 +84,20 @@ static void autoint_answers_as_pytorch_did(void **state)
 static const char good_row[] = "[4,15,1,1,1,3321,282,2,77,13,0.728,0.09,0.5,0.25,0.125]\n";
 static const char bad_row[] = "[4,15,1,1,1,20001,282,2,77,13,0.728,0.09,0.5,0.25,0.125]\n";
 
-static struct program_result predict(const char *input, const char *const *more)
+static struct run_result predict(const char *input, const char *const *more)
 {
     static char model[4096];
     const char *argv[16] = {"onnxd", "predict", "--model", model};
     snprintf(model, sizeof model, "%s", project_path(BUNDLED));
     for (int i = 0; more[i] != NULL; i++) argv[4 + i] = more[i];
-    return program_run(argv, input, strlen(input));
+    return run_program(argv, input, strlen(input));
 }
 
-static void expect_failure(struct program_result got, int exit_code, const char *message)
+static void expect_failure(struct run_result got, int exit_code, const char *message)
 {
     if (got.exit_code != exit_code || strstr(got.err, message) == NULL)
         fail_msg("expected exit %d with \"%s\", got %d: %s", exit_code, message, got.exit_code, got.err);
-    program_result_done(&got);
+    run_result_done(&got);
 }
 
 static void faults_are_told_with_place_and_exit_code(void **state)
@@ -124,7 +106,7 @@ static void faults_are_told_with_place_and_exit_code(void **state)
     static const char *const none[] = {NULL};
     char text[1024];
     snprintf(text, sizeof text, "%s%s%s", good_row, good_row, bad_row);
-    struct program_result got = predict(text, none);
+    struct run_result got = predict(text, none);
     int lines = 0;
     for (const char *c = got.out; *c != 0; c++) lines += *c == '\n';
     assert_int_equal(lines, 2); /* the rows in front of the bad one */
@@ -146,9 +128,9 @@ static void faults_are_told_with_place_and_exit_code(void **state)
     assert_string_equal(bytes, good_row);
     free(bytes);
     const char *no_model[] = {"onnxd", "predict", NULL};
-    expect_failure(program_run(no_model, NULL, 0), 64, "--model FILE is needed");
+    expect_failure(run_program(no_model, NULL, 0), 64, "--model FILE is needed");
     const char *bad_model[] = {"onnxd", "predict", "--model", scratch_file("bad.onnx", "abc", 3), NULL};
-    expect_failure(program_run(bad_model, NULL, 0), 65, "bad.onnx: ");
+    expect_failure(run_program(bad_model, NULL, 0), 65, "bad.onnx: ");
 }
 
 static void answers_go_to_a_file(void **state)
@@ -158,29 +140,29 @@ static void answers_go_to_a_file(void **state)
     size_t n = 0;
     onnxd_error err;
     snprintf(path, sizeof path, "%s", scratch_path("answers.jsonl"));
-    struct program_result got = predict(good_row, (const char *[]){"--output", path, NULL});
+    struct run_result got = predict(good_row, (const char *[]){"--output", path, NULL});
     assert_int_equal(got.exit_code, 0);
     assert_string_equal(got.out, "");
     assert_string_equal(got.err, ""); /* no progress bar without a terminal */
     assert_ok(file_read(path, 1000, &bytes, &n, &err), err);
     assert_memory_equal(bytes, "{\"ctr\":0.", 9);
     free(bytes);
-    program_result_done(&got);
+    run_result_done(&got);
     got = predict("", (const char *[]){"--output", path, NULL});
     assert_int_equal(got.exit_code, 0); /* no rows, no answers */
-    program_result_done(&got);
+    run_result_done(&got);
 }
 
 static void unknown_commands_are_named(void **state)
 {
     (void)state;
-    expect_failure(program_run((const char *[]){"onnxd", "preditc", NULL}, NULL, 0), 64,
+    expect_failure(run_program((const char *[]){"onnxd", "preditc", NULL}, NULL, 0), 64,
                    "did you mean 'predict'?");
-    expect_failure(program_run((const char *[]){"onnxd", NULL}, NULL, 0), 64, "expected a command");
-    struct program_result got = program_run((const char *[]){"onnxd", "--help", NULL}, NULL, 0);
+    expect_failure(run_program((const char *[]){"onnxd", NULL}, NULL, 0), 64, "expected a command");
+    struct run_result got = run_program((const char *[]){"onnxd", "--help", NULL}, NULL, 0);
     assert_int_equal(got.exit_code, 0);
     assert_non_null(strstr(got.out, "predict"));
-    program_result_done(&got);
+    run_result_done(&got);
 }
 
 static void progress_tells_share_rate_and_time_left(void **state)

@@ -5,7 +5,7 @@
 
 #include "protocol/row_csv.h"
 #include "protocol/row_stream.h"
-#include "support/program.h"
+#include "support/run_program.h"
 
 static const onnxd_io_info features3 = {
     .name = "features", .type = ONNXD_FLOAT32, .rank = 2, .dims = {-1, 3}};

@@ -1,13 +1,13 @@
-/* support/program.h - runs one of the built programs to its end and keeps what it printed.
+/* support/run_program.h - runs one of the built programs to its end and keeps what it printed.
  *
- * Ownership: program_result_done frees the texts.
+ * Ownership: run_result_done frees the texts.
  * Threads:   any. */
-#ifndef SUPPORT_PROGRAM_H
-#define SUPPORT_PROGRAM_H
+#ifndef SUPPORT_RUN_PROGRAM_H
+#define SUPPORT_RUN_PROGRAM_H
 
 #include <stddef.h>
 
-struct program_result {
+struct run_result {
     int exit_code;   /* 128 + the signal when one ended it */
     char *out, *err; /* NUL-terminated */
     size_t n_out, n_err;
@@ -15,8 +15,8 @@ struct program_result {
 
 /* argv[0] is a name in the build folder, such as "onnxd"; argv ends with NULL. The input may be NULL: none.
  * Fails the test when the program cannot be started. */
-struct program_result program_run(const char *const *argv, const void *input, size_t n_input);
-void program_result_done(struct program_result *result);
+struct run_result run_program(const char *const *argv, const void *input, size_t n_input);
+void run_result_done(struct run_result *result);
 
 /* A file in a folder of this test process's own, removed at its end; static buffer, valid until the next
  * call. */

@@ -1,4 +1,4 @@
-#include "support/program.h"
+#include "support/run_program.h"
 
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -35,9 +35,9 @@ static void become(const char *const *argv, FILE *in, FILE *out, FILE *err)
     _exit(127);
 }
 
-struct program_result program_run(const char *const *argv, const void *input, size_t n_input)
+struct run_result run_program(const char *const *argv, const void *input, size_t n_input)
 {
-    struct program_result result = {0};
+    struct run_result result = {0};
     int status = 0;
     FILE *in = tmpfile(), *out = tmpfile(), *err = tmpfile();
     if (in == NULL || out == NULL || err == NULL) fail_msg("no temporary files");
@@ -56,11 +56,11 @@ struct program_result program_run(const char *const *argv, const void *input, si
     return result;
 }
 
-void program_result_done(struct program_result *result)
+void run_result_done(struct run_result *result)
 {
     free(result->out);
     free(result->err);
-    *result = (struct program_result){0};
+    *result = (struct run_result){0};
 }
 
 /* ---- scratch files ------------------------------------------------------------------------------- */
