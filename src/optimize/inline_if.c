@@ -56,7 +56,7 @@ onnxd_status pass_inline_if(struct pass *pass)
     for (uint32_t i = 0; i < graph->n_nodes; i++) {
         struct node *node = graph->nodes[i];
         const struct graph *body = chosen_branch(graph, node);
-        if (body == NULL || body->n_outputs < node->n_out || body->n_inputs > 0) continue;
+        if (node->removed || body == NULL || body->n_outputs < node->n_out || body->n_inputs > 0) continue;
         uint32_t *map = arena_alloc_array(graph->arena, body->n_values + 1, sizeof *map);
         if (map == NULL || !adopt_values(graph, node, body, map) || !adopt_nodes(graph, i, body, map))
             return error_set(pass->err, ONNXD_ERR_LIMIT, "node '%.100s' (If): no room to inline its branch",
