@@ -388,3 +388,11 @@ bool node_set_ints(struct graph *graph, struct node *node, const char *name, con
            set_attribute(graph, node,
                          (struct attribute){.name = name, .kind = ATTRIBUTE_INTS, .n = n, .ints = copy});
 }
+
+bool node_set_floats(struct graph *graph, struct node *node, const char *name, const float *values, size_t n)
+{
+    float *copy = arena_memdup(graph->arena, values, n * sizeof *values);
+    return copy != NULL &&
+           set_attribute(graph, node,
+                         (struct attribute){.name = name, .kind = ATTRIBUTE_FLOATS, .n = n, .floats = copy});
+}

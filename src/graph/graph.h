@@ -223,6 +223,7 @@ struct graph *node_attribute_graph(const struct node *node, const char *name);
 /* Adds or replaces an attribute (optimiser passes); false: no memory. */
 bool node_set_int(struct graph *graph, struct node *node, const char *name, int64_t value);
 bool node_set_float(struct graph *graph, struct node *node, const char *name, float value);
+bool node_set_floats(struct graph *graph, struct node *node, const char *name, const float *values, size_t n);
 bool node_set_ints(struct graph *graph, struct node *node, const char *name, const int64_t *values, size_t n);
 
 #endif

@@ -22,6 +22,7 @@
     X(ops_binary) \
     X(ops_broadcast) \
     X(ops_cast) \
+    X(ops_chain) \
     X(ops_concat) \
     X(ops_constant) \
     X(ops_control) \

@@ -22,7 +22,8 @@ static onnxd_status settle(struct pass *pass)
 
 static onnxd_status fuse(struct pass *pass)
 {
-    static const pass_fn passes[] = {pass_fuse_assemble, pass_fuse_dense, pass_fuse_attention};
+    static const pass_fn passes[] = {pass_fuse_assemble, pass_fuse_dense, pass_fuse_attention,
+                                     pass_fuse_chain};
     onnxd_status status = ONNXD_OK;
     do {
         pass->n_changes = 0;

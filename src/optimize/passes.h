@@ -39,6 +39,9 @@ ONNXD_MUST_USE onnxd_status pass_fuse_dense(struct pass *pass);
 /* Attention blocks become onnxd.MultiHead; after pass_fuse_dense. */
 ONNXD_MUST_USE onnxd_status pass_fuse_attention(struct pass *pass);
 
+/* Runs of elementwise operators and reductions become onnxd.Chain; the last fusion. */
+ONNXD_MUST_USE onnxd_status pass_fuse_chain(struct pass *pass);
+
 /* What is only pieces of inputs and of embedding tables becomes one onnxd.Assemble. */
 ONNXD_MUST_USE onnxd_status pass_fuse_assemble(struct pass *pass);
 

@@ -39,9 +39,9 @@ void *__wrap_aligned_alloc(size_t align, size_t n)
 static void a_run_allocates_nothing(void **state)
 {
     (void)state;
-    static const char *const names[] = {"deepfm", "wdl"};
+    static const char *const names[] = {"deepfm", "wdl", "autoint"};
     static const int64_t batches[] = {1, 8, 64, 1, 64};
-    for (size_t m = 0; m < 2; m++) {
+    for (size_t m = 0; m < 3; m++) {
         struct stored stored;
         onnxd_error err;
         onnxd_model *model = NULL;

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "support/models.h"
 
-static const char *const names[] = {"deepfm", "wdl"};
+static const char *const names[] = {"deepfm", "wdl", "autoint"};
 
 /* PyTorch and this engine add in different orders; both are within 1e-6 of the exact sum. */
 static const double tolerance = 1e-5;
@@ -26,7 +26,7 @@ static onnxd_session *open_session(const char *name, const onnxd_model_options *
 static void check_against_pytorch(const onnxd_model_options *options)
 {
     static const int64_t batches[] = {1, 3, 7, 64, 2, 33, 1};
-    for (size_t m = 0; m < 2; m++) {
+    for (size_t m = 0; m < 3; m++) {
         struct stored stored;
         stored_read(names[m], &stored);
         onnxd_session *session = open_session(names[m], options, NULL);
@@ -56,7 +56,7 @@ static void models_tell_their_inputs(void **state)
 {
     (void)state;
     onnxd_error err;
-    for (size_t m = 0; m < 2; m++) {
+    for (size_t m = 0; m < 3; m++) {
         onnxd_model *model = NULL;
         assert_ok(onnxd_model_load(stored_model_path(names[m]), NULL, &model, &err), err);
         assert_int_equal(onnxd_model_n_inputs(model), 1);
