@@ -1,7 +1,8 @@
 /* ops/chain.h - the code of onnxd.Chain, between the pass that writes it and the operator that runs it.
  *
  * A micro-operation has CHAIN_FIELDS integers. Operands are input numbers from 0 up, or -1 - k for the result
- * of micro-operation k. A row of its result has CHAIN_WIDTH elements, seen as CHAIN_OUTER lines of CHAIN_C. */
+ * of micro-operation k. A row of its result has CHAIN_WIDTH elements, seen as CHAIN_OUTER lines of CHAIN_C.
+ */
 #ifndef OPS_CHAIN_H
 #define OPS_CHAIN_H
 

@@ -1,7 +1,7 @@
 /* onnxd.Assemble: rows put together from columns of inputs and rows of constant tables.
  *
- * What fusion makes of the Slice, Cast, Gather and Concat nodes around embedding tables. One pass over the
- * rows fills all outputs. Inputs: n_sources tensors [B, ...], then the tables [rows, width]. Attributes:
+ * What fusion makes of the Slice, Cast, Gather and Concat nodes around embedding tables. One pass fills
+ * all outputs. Inputs: n_sources tensors [B, ...], then the tables [rows, width]. Attributes:
  *   n_sources
  *   lookups   [n][5]: source, column, table, output, offset in the output's row
  *   copies    [n][5]: source, first column, width, output, offset in the output's row
@@ -160,17 +160,38 @@ full:
 
 /* ---- running ------------------------------------------------------------------------------------- */
 
-/* Small fixed sizes become a few moves. */
-static inline void copy_floats(float *to, const float *from, uint32_t n)
+enum { BLOCK_ROWS = 32 }; /* rows whose table entries are found before any is copied */
+
+/* Small sizes that are known become a few moves. */
+static inline void copy_floats(float *to, const float *from, size_t n)
 {
     switch (n) {
     case 1: *to = *from; break;
     case 4: memcpy(to, from, 4 * sizeof *to); break;
     case 8: memcpy(to, from, 8 * sizeof *to); break;
     case 16: memcpy(to, from, 16 * sizeof *to); break;
-    case 32: memcpy(to, from, 32 * sizeof *to); break;
-    case 64: memcpy(to, from, 64 * sizeof *to); break;
     default: memcpy(to, from, n * sizeof *to);
+    }
+}
+
+/* Row r of `from` to row r of `to`; a constant n makes each copy a few moves. */
+static inline void copy_rows_of(float *to, size_t to_stride, const float *const *from, uint32_t at,
+                                size_t rows, size_t n)
+{
+    for (size_t r = 0; r < rows; r++) memcpy(to + r * to_stride, from[r] + at, n * sizeof *to);
+}
+
+static void copy_rows(float *to, size_t to_stride, const float *const *from, uint32_t at, size_t rows,
+                      size_t n)
+{
+    switch (n) {
+    case 1: copy_rows_of(to, to_stride, from, at, rows, 1); break;
+    case 4: copy_rows_of(to, to_stride, from, at, rows, 4); break;
+    case 8: copy_rows_of(to, to_stride, from, at, rows, 8); break;
+    case 16: copy_rows_of(to, to_stride, from, at, rows, 16); break;
+    case 32: copy_rows_of(to, to_stride, from, at, rows, 32); break;
+    case 64: copy_rows_of(to, to_stride, from, at, rows, 64); break;
+    default: copy_rows_of(to, to_stride, from, at, rows, n);
     }
 }
 
@@ -200,35 +221,79 @@ static inline int64_t row_of(const void *source, onnxd_type type, size_t at, int
     return index >= 0 && index < n_rows ? index : -1;
 }
 
-static onnxd_status run_assemble(struct op_run *run, onnxd_error *err)
+/* Where the table's rows are that rows first.. of the batch choose. */
+static onnxd_status find_rows(const struct op_run *run, const struct lookup *l, size_t first, size_t rows,
+                              const float **ret_at, onnxd_error *err)
+{
+    const struct assemble_state *state = run->state;
+    const void *source = run->in[l->source]->data;
+    onnxd_type type = state->source_type[l->source];
+    size_t stride = state->source_stride[l->source], at = first * stride + l->column;
+    for (size_t r = 0; r < rows; r++, at += stride) {
+        double index;
+        int64_t row = row_of(source, type, at, l->n_rows, &index);
+        if (row < 0) return outside(run, l, first + r, index, err);
+        ret_at[r] = l->rows + (size_t)row * l->stride;
+        __builtin_prefetch(ret_at[r]);
+    }
+    return ONNXD_OK;
+}
+
+static onnxd_status assemble_block(const struct op_run *run, size_t first, size_t rows, onnxd_error *err)
 {
     const struct assembly *a = run->node->packed;
     const struct assemble_state *state = run->state;
-    float *out[MAX_OUTPUTS];
-    const void *source[MAX_OUTPUTS];
-    for (uint32_t j = 0; j < a->n_outputs; j++) out[j] = run->out[j] != NULL ? run->out[j]->data : NULL;
-    for (uint32_t i = 0; i < a->n_sources; i++) source[i] = run->in[i]->data;
-    for (size_t row = 0; row < state->n_rows; row++) {
-        for (uint32_t i = 0; i < a->n_lookups; i++) {
-            const struct lookup *l = &a->lookups[i];
-            double index;
-            int64_t at = row_of(source[l->source], state->source_type[l->source],
-                                row * state->source_stride[l->source] + l->column, l->n_rows, &index);
-            if (at < 0) return outside(run, l, row, index, err);
-            const float *from = l->rows + (size_t)at * l->stride;
-            const struct part *end = a->parts + l->first_part + l->n_parts;
-            for (const struct part *p = a->parts + l->first_part; p < end; p++)
-                copy_floats(out[p->out] + p->to, from + p->from, p->n_floats);
+    const float *at[BLOCK_ROWS];
+    for (uint32_t i = 0; i < a->n_lookups; i++) {
+        const struct lookup *l = &a->lookups[i];
+        onnxd_status status = find_rows(run, l, first, rows, at, err);
+        if (status != ONNXD_OK) return status;
+        const struct part *end = a->parts + l->first_part + l->n_parts;
+        for (const struct part *p = a->parts + l->first_part; p < end; p++) {
+            size_t stride = state->out_stride[p->out];
+            copy_rows((float *)run->out[p->out]->data + first * stride + p->to, stride, at, p->from, rows,
+                      p->n_floats);
         }
-        for (uint32_t i = 0; i < a->n_copies; i++) {
-            const struct copy *c = &a->copies[i];
-            copy_floats(out[c->out] + c->to,
-                        (const float *)source[c->source] + row * state->source_stride[c->source] + c->column,
-                        c->n_floats);
-        }
-        for (uint32_t j = 0; j < a->n_outputs; j++) out[j] += state->out_stride[j];
+    }
+    for (uint32_t i = 0; i < a->n_copies; i++) {
+        const struct copy *c = &a->copies[i];
+        size_t stride = state->out_stride[c->out], source_stride = state->source_stride[c->source];
+        const float *from = (const float *)run->in[c->source]->data + first * source_stride + c->column;
+        for (size_t r = 0; r < rows; r++) at[r] = from + r * source_stride;
+        copy_rows((float *)run->out[c->out]->data + first * stride + c->to, stride, at, 0, rows, c->n_floats);
     }
     return ONNXD_OK;
+}
+
+/* A single row goes without the tables of a block. */
+static onnxd_status assemble_row(const struct op_run *run, onnxd_error *err)
+{
+    const struct assembly *a = run->node->packed;
+    for (uint32_t i = 0; i < a->n_lookups; i++) {
+        const struct lookup *l = &a->lookups[i];
+        const float *from;
+        onnxd_status status = find_rows(run, l, 0, 1, &from, err);
+        if (status != ONNXD_OK) return status;
+        const struct part *end = a->parts + l->first_part + l->n_parts;
+        for (const struct part *p = a->parts + l->first_part; p < end; p++)
+            copy_floats((float *)run->out[p->out]->data + p->to, from + p->from, p->n_floats);
+    }
+    for (uint32_t i = 0; i < a->n_copies; i++) {
+        const struct copy *c = &a->copies[i];
+        copy_floats((float *)run->out[c->out]->data + c->to,
+                    (const float *)run->in[c->source]->data + c->column, c->n_floats);
+    }
+    return ONNXD_OK;
+}
+
+static onnxd_status run_assemble(struct op_run *run, onnxd_error *err)
+{
+    size_t n_rows = ((const struct assemble_state *)run->state)->n_rows;
+    onnxd_status status = ONNXD_OK;
+    if (n_rows == 1) return assemble_row(run, err);
+    for (size_t row = 0; row < n_rows && status == ONNXD_OK; row += BLOCK_ROWS)
+        status = assemble_block(run, row, n_rows - row < BLOCK_ROWS ? n_rows - row : BLOCK_ROWS, err);
+    return status;
 }
 
 static size_t row_elements(const onnxd_tensor *tensor)

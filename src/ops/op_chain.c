@@ -36,9 +36,9 @@ struct micro {
     f32_binary_fn *binary;
     f32_reduce_inner_fn *inner;
     f32_reduce_outer_fn *outer_fn;
-    size_t offset;   /* of its block in the workspace, in floats */
-    int32_t leaves;  /* output number, or -1 */
-    float *to;       /* where the block's result goes */
+    size_t offset;  /* of its block in the workspace, in floats */
+    int32_t leaves; /* output number, or -1 */
+    float *to;      /* where the block's result goes */
 };
 
 struct chain_state {
@@ -74,12 +74,16 @@ static void run_binary(const struct micro *m, size_t rows, const float *a, const
     case CHAIN_VS: m->binary(m->to, c, a, c, b, 1, lines, c); break;
     case CHAIN_SV: m->binary(m->to, c, a, 1, b, c, lines, c); break;
     case CHAIN_VC:
-        if (m->scalar) m->binary(m->to, all, a, all, b, 0, 1, all);
-        else m->binary(m->to, c, a, c, b, 0, lines, c);
+        if (m->scalar)
+            m->binary(m->to, all, a, all, b, 0, 1, all);
+        else
+            m->binary(m->to, c, a, c, b, 0, lines, c);
         break;
     default: /* CHAIN_CV */
-        if (m->scalar) m->binary(m->to, all, a, 0, b, all, 1, all);
-        else m->binary(m->to, c, a, 0, b, c, lines, c);
+        if (m->scalar)
+            m->binary(m->to, all, a, 0, b, all, 1, all);
+        else
+            m->binary(m->to, c, a, 0, b, c, lines, c);
     }
 }
 
@@ -88,7 +92,9 @@ static void run_micro(const struct micro *m, size_t rows, const float *a, const 
     switch (m->kind) {
     case CHAIN_UNARY: m->unary(m->to, a, rows * m->width, m->alpha, m->beta); break;
     case CHAIN_REDUCE_INNER: m->inner(m->to, a, m->n, rows * m->outer, m->n); break;
-    case CHAIN_REDUCE_OUTER: m->outer_fn(m->to, m->c, a, m->n * m->c, m->c, rows * m->outer, m->n, m->c); break;
+    case CHAIN_REDUCE_OUTER:
+        m->outer_fn(m->to, m->c, a, m->n * m->c, m->c, rows * m->outer, m->n, m->c);
+        break;
     default: run_binary(m, rows, a, b);
     }
 }
@@ -166,7 +172,8 @@ static onnxd_status prepare_chain(struct op_plan *plan, onnxd_error *err)
     struct chain_state *state = arena_alloc_zeroed(plan->arena, sizeof *state);
     size_t n = n_code / CHAIN_FIELDS;
     struct micro *micros = arena_alloc_array(plan->arena, n, sizeof *micros);
-    if (state == NULL || micros == NULL) return op_error(err, plan->node, ONNXD_ERR_LIMIT, "no room for its state");
+    if (state == NULL || micros == NULL)
+        return op_error(err, plan->node, ONNXD_ERR_LIMIT, "no room for its state");
     for (size_t i = 0; i < n; i++) {
         const int64_t *f = code + i * CHAIN_FIELDS;
         micros[i] = (struct micro){.kind = (enum chain_kind)f[CHAIN_KIND],
@@ -202,7 +209,7 @@ static onnxd_status prepare_chain(struct op_plan *plan, onnxd_error *err)
 }
 
 const struct op_def ops_chain[] = {
-    {"onnxd", "Chain", 1, OP_LATEST, 1, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, 0, NULL, shapes_chain, NULL, prepare_chain,
-     run_chain},
+    {"onnxd", "Chain", 1, OP_LATEST, 1, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, 0, NULL, shapes_chain, NULL,
+     prepare_chain, run_chain},
     {0},
 };

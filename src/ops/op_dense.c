@@ -1,16 +1,22 @@
 /* onnxd.Dense: Y = act(X W + b + C), what fusion makes of MatMul, Gemm and Einsum with constant weights.
  *
  * Inputs X [..., k], W [k, n] or with attribute `transposed` [n, k], b [n] or left out, C [..., n] or left
- * out. Attributes: activation (enum f32_activation), alpha. All float32. Weights are packed once. */
+ * out. Attributes: activation (enum f32_activation), alpha, after_relu (X has many zeros). All float32.
+ * Weights are packed once. */
 #include "ops/op.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/kernels.h"
 
+/* From this many on, leaving zeros out saves more than finding them costs. */
+enum { MIN_SPARSE_ROWS = 64, MIN_SPARSE_COLUMNS = 32 };
+
 struct dense_weights { /* node->packed */
     const float *packed, *bias;
     size_t n, k;
+    bool finite; /* a zero times any weight is zero */
 };
 
 struct dense_state {
@@ -50,19 +56,37 @@ static onnxd_status pack_dense(struct node *node, struct graph *graph, struct ar
     if (weights == NULL || packed == NULL || (b != NULL && bias == NULL))
         return op_error(err, node, ONNXD_ERR_LIMIT, "no room for packed weights");
     kernels->f32_gemm_pack(packed, w->data, (size_t)w->dims[1], transposed, n, k);
-    *weights = (struct dense_weights){packed, bias, n, k};
+    *weights = (struct dense_weights){packed, bias, n, k, true};
+    for (size_t i = 0; i < n * k && weights->finite; i++)
+        weights->finite = isfinite(((const float *)w->data)[i]);
     node->packed = weights;
     return ONNXD_OK;
+}
+
+static void set_addresses(struct op_run *run)
+{
+    struct dense_state *state = run->state;
+    state->gemm.a = run->in[0]->data;
+    state->gemm.c = run->out[0]->data;
+    if (state->has_addend) state->gemm.c0 = run->in[3]->data;
 }
 
 static onnxd_status run_dense(struct op_run *run, onnxd_error *err)
 {
     (void)err;
-    struct dense_state *state = run->state;
-    state->gemm.a = run->in[0]->data;
-    state->gemm.c = run->out[0]->data;
-    if (state->has_addend) state->gemm.c0 = run->in[3]->data;
+    const struct dense_state *state = run->state;
+    set_addresses(run);
     state->fn(&state->gemm);
+    return ONNXD_OK;
+}
+
+/* One row behind a ReLU: weights that meet a zero are not read. */
+static onnxd_status run_sparse(struct op_run *run, onnxd_error *err)
+{
+    (void)err;
+    const struct dense_state *state = run->state;
+    set_addresses(run);
+    kernels_get()->f32_gemv_sparse(&state->gemm, run->workspace);
     return ONNXD_OK;
 }
 
@@ -86,6 +110,11 @@ static onnxd_status prepare_dense(struct op_plan *plan, onnxd_error *err)
         .act = (enum f32_activation)node_attribute_int(plan->node, "activation", 0),
         .alpha = node_attribute_float(plan->node, "alpha", 0)};
     plan->state = state;
+    if (m == 1 && weights->finite && weights->k >= MIN_SPARSE_ROWS && weights->n >= MIN_SPARSE_COLUMNS &&
+        node_attribute_int(plan->node, "after_relu", 0) != 0) {
+        plan->run = run_sparse;
+        plan->workspace_bytes = f32_gemv_sparse_scratch(weights->k);
+    }
     return ONNXD_OK;
 }
 

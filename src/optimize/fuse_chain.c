@@ -72,15 +72,19 @@ static const struct {
     const char *name;
     enum f32_binary function;
 } binary_ops[] = {
-    {"Add", F32_BINARY_add}, {"Sub", F32_BINARY_sub}, {"Mul", F32_BINARY_mul}, {"Div", F32_BINARY_div},
+    {"Add", F32_BINARY_add},
+    {"Sub", F32_BINARY_sub},
+    {"Mul", F32_BINARY_mul},
+    {"Div", F32_BINARY_div},
 };
 
 static const struct {
     const char *name;
     enum f32_reduce function;
 } reduce_ops[] = {
-    {"ReduceSum", F32_REDUCE_sum}, {"ReduceMean", F32_REDUCE_mean},  {"ReduceMax", F32_REDUCE_max},
-    {"ReduceMin", F32_REDUCE_min}, {"ReduceL1", F32_REDUCE_sum_abs}, {"ReduceSumSquare", F32_REDUCE_sum_square},
+    {"ReduceSum", F32_REDUCE_sum},    {"ReduceMean", F32_REDUCE_mean},
+    {"ReduceMax", F32_REDUCE_max},    {"ReduceMin", F32_REDUCE_min},
+    {"ReduceL1", F32_REDUCE_sum_abs}, {"ReduceSumSquare", F32_REDUCE_sum_square},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -130,8 +134,10 @@ static bool describe_binary(const struct graph *graph, const struct node *node, 
     if (a == LIES_OTHERWISE || b == LIES_OTHERWISE || (a != LIES_FULL && b != LIES_FULL)) return false;
     m->c = a == LIES_FULL ? cb : ca;
     m->scalar = a == LIES_SCALAR || b == LIES_SCALAR;
-    if (a == LIES_FULL) m->kind = b == LIES_FULL ? CHAIN_VV : b == LIES_COLUMN ? CHAIN_VS : CHAIN_VC;
-    else m->kind = a == LIES_COLUMN ? CHAIN_SV : CHAIN_CV;
+    if (a == LIES_FULL)
+        m->kind = b == LIES_FULL ? CHAIN_VV : b == LIES_COLUMN ? CHAIN_VS : CHAIN_VC;
+    else
+        m->kind = a == LIES_COLUMN ? CHAIN_SV : CHAIN_CV;
     m->outer = m->width / m->c;
     return true;
 }
@@ -142,7 +148,9 @@ static bool describe_reduce(const struct graph *graph, const struct node *node, 
     const struct value_info *x = info_of(graph, node->in[0]);
     size_t n;
     const int64_t *axes = node_attribute_ints(node, "axes", &n);
-    const onnxd_tensor *t = node->n_in > 1 && node->in[1] != GRAPH_NONE ? info_of(graph, node->in[1])->constant : NULL;
+    const onnxd_tensor *t = node->n_in > 1 && node->in[1] != GRAPH_NONE
+                                ? info_of(graph, node->in[1])->constant
+                                : NULL;
     bool reduced[ONNXD_MAX_RANK] = {false};
     if (axes == NULL && t != NULL && t->type == ONNXD_INT64) {
         axes = t->data;
@@ -156,13 +164,17 @@ static bool describe_reduce(const struct graph *graph, const struct node *node, 
     }
     int32_t first = 1, last;
     while (!reduced[first]) first++;
-    for (last = first; last < x->rank && reduced[last]; last++) {}
+    for (last = first; last < x->rank && reduced[last]; last++) {
+    }
     m->outer = m->n = m->c = 1;
     for (int32_t i = 1; i < x->rank; i++) {
         if (i >= last && reduced[i]) return false;
-        if (i < first) m->outer *= x->dims[i].n;
-        else if (i < last) m->n *= x->dims[i].n;
-        else m->c *= x->dims[i].n;
+        if (i < first)
+            m->outer *= x->dims[i].n;
+        else if (i < last)
+            m->n *= x->dims[i].n;
+        else
+            m->c *= x->dims[i].n;
     }
     m->a = m->b = node->in[0];
     m->kind = m->c == 1 ? CHAIN_REDUCE_INNER : CHAIN_REDUCE_OUTER;
@@ -177,14 +189,15 @@ static bool describe(const struct graph *graph, uint32_t i, struct member *m)
     *m = (struct member){.node = i, .result = node->out[0]};
     const struct value_info *out = info_of(graph, m->result);
     uint32_t width = row_width(out);
-    if (out->type != ONNXD_FLOAT32 || out->rank < 1 || !dim_is_known(out->dims[0]) || width == 0 || width > MAX_WIDTH)
+    if (out->type != ONNXD_FLOAT32 || out->rank < 1 || !dim_is_known(out->dims[0]) || width == 0 ||
+        width > MAX_WIDTH)
         return false;
     for (uint32_t k = 0; k < node->n_in; k++) {
         if (node->in[k] == GRAPH_NONE) return false;
         const struct value_info *in = info_of(graph, node->in[k]);
         if (in->constant != NULL) continue;
-        if (in->type != ONNXD_FLOAT32 || in->rank < 1 || !dim_equal(in->dims[0], out->dims[0]) || row_width(in) == 0 ||
-            row_width(in) > MAX_WIDTH)
+        if (in->type != ONNXD_FLOAT32 || in->rank < 1 || !dim_equal(in->dims[0], out->dims[0]) ||
+            row_width(in) == 0 || row_width(in) > MAX_WIDTH)
             return false;
     }
     m->width = m->c = width;
@@ -339,8 +352,8 @@ static onnxd_status place_chain(struct pass *pass, const struct group *g, const 
 {
     struct graph *graph = pass->graph;
     uint32_t last = g->members[g->n - 1].node;
-    struct node *node =
-        graph_add_node(graph, "onnxd", "Chain", graph->nodes[last]->name, w->n_inputs, w->n_outputs);
+    struct node *node = graph_add_node(graph, "onnxd", "Chain", graph->nodes[last]->name, w->n_inputs,
+                                       w->n_outputs);
     if (node == NULL) return no_room(pass);
     graph->n_nodes--;
     node->opset = 1;

@@ -235,6 +235,18 @@ static uint32_t bias_value(struct graph *graph, const struct dense *d)
     return graph_add_constant(graph, NULL, tensor);
 }
 
+/* The value comes from a product that ends in a ReLU, seen through nodes that keep the elements. */
+static bool comes_from_relu(const struct graph *graph, uint32_t value)
+{
+    const struct node *node = producer_of(graph, value);
+    while (node_is(node, "Reshape") || node_is(node, "Flatten") || node_is(node, "Squeeze") ||
+           node_is(node, "Unsqueeze"))
+        node = producer_of(graph, node->in[0]);
+    if (node_is(node, "Relu")) return true;
+    return node != NULL && strcmp(node->domain, "onnxd") == 0 && strcmp(node->op_type, "Dense") == 0 &&
+           node_attribute_int(node, "activation", 0) == F32_ACT_RELU;
+}
+
 static onnxd_status place_dense(struct pass *pass, const struct dense *d)
 {
     struct graph *graph = pass->graph;
@@ -253,7 +265,8 @@ static onnxd_status place_dense(struct pass *pass, const struct dense *d)
         if (node->in[2] == GRAPH_NONE) return no_room(pass);
     }
     if (!node_set_int(graph, node, "transposed", d->transposed) ||
-        !node_set_int(graph, node, "activation", d->act) || !node_set_float(graph, node, "alpha", d->alpha))
+        !node_set_int(graph, node, "activation", d->act) || !node_set_float(graph, node, "alpha", d->alpha) ||
+        !node_set_int(graph, node, "after_relu", comes_from_relu(graph, d->x)))
         return no_room(pass);
     for (uint32_t i = 0; i < d->n_merged; i++) graph->nodes[d->merged[i]]->removed = true;
     graph->nodes[d->last] = node;
