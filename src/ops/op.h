@@ -130,8 +130,10 @@ ONNXD_MUST_USE onnxd_status op_copy_tensor(struct arena *arena, const onnxd_tens
 enum {
     OP_DYNAMIC = 1, /* output shapes or contents need the run: never planned, allocates its outputs */
     OP_IMPURE = 2,  /* random: never folded */
-    OP_STRINGS = 4  /* makes new strings when an output holds strings: such a node allocates characters
+    OP_STRINGS = 4, /* makes new strings when an output holds strings: such a node allocates characters
                        through op_allocate and is never planned */
+    OP_BLANKS = 8   /* looks itself whether inputs are left out; else the first min_in are there, or all of
+                       OP_ANY_NUMBER */
 };
 
 #define OP_ANY_NUMBER 255 /* of inputs or outputs */

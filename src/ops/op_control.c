@@ -202,7 +202,7 @@ static onnxd_status run_loop(struct op_run *run, onnxd_error *err)
 
 const struct op_def ops_control[] = {
     {"", "If", 1, OP_LATEST, 1, 1, 1, OP_ANY_NUMBER, OP_DYNAMIC, check_if, shapes_if, NULL, NULL, run_if},
-    {"", "Loop", 1, OP_LATEST, 2, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, OP_DYNAMIC, check_loop, shapes_loop, NULL,
-     NULL, run_loop},
+    {"", "Loop", 1, OP_LATEST, 2, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, OP_DYNAMIC | OP_BLANKS, check_loop,
+     shapes_loop, NULL, NULL, run_loop},
     {0},
 };

@@ -7,6 +7,7 @@
 
 /* clang-format off */
 #define OP_FAMILIES(X) \
+    X(ops_recurrent) \
     X(ops_qlinear) \
     X(ops_quantize) \
     X(ops_roi) \

@@ -298,8 +298,8 @@ static onnxd_status run_scan_8(struct op_run *run, onnxd_error *err)
 }
 
 const struct op_def ops_scan[] = {
-    {"", "Scan", 8, 9, 2, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, OP_DYNAMIC, check_scan, shapes_scan, NULL, NULL,
-     run_scan_8},
+    {"", "Scan", 8, 9, 2, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, OP_DYNAMIC | OP_BLANKS, check_scan, shapes_scan,
+     NULL, NULL, run_scan_8},
     {"", "Scan", 9, OP_LATEST, 1, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, OP_DYNAMIC, check_scan, shapes_scan, NULL,
      NULL, run_scan},
     {0},

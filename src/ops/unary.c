@@ -63,6 +63,8 @@
 #define SOFTPLUS(T)     (x > 0 ? x : 0) + log1p(exp(-fabs(x)))
 #define SOFTSIGN(T)     x / (1 + fabs(x))
 #define MISH(T)         x *tanh((x > 0 ? x : 0) + log1p(exp(-fabs(x))))
+#define AFFINE(T)       p *x + q
+#define SCALED_TANH(T)  p *tanh(q *x)
 #define SWISH(T)        x / (1 + exp(-p * x))
 #define SHRINK(T)       x<-p ? x + q : x> p ? x - q : 0
 #define GELU(T)         (T)0.5 * x *(1 + erf(x * (T)0.70710678118654752440))
@@ -103,6 +105,8 @@ FLOATS(hard_swish, HARD_SWISH)
 FLOATS(softplus, SOFTPLUS)
 FLOATS(softsign, SOFTSIGN)
 FLOATS(mish, MISH)
+FLOATS(affine, AFFINE)
+FLOATS(scaled_tanh, SCALED_TANH)
 FLOATS(swish, SWISH)
 FLOATS(shrink, SHRINK)
 FLOATS(gelu, GELU)
@@ -134,6 +138,7 @@ static const struct unary_op ops[] = {
     {"Abs", {abs_f32, abs_f64, abs_i64, same_u64}},
     {"Acos", FLOAT_LANES(acos)},
     {"Acosh", FLOAT_LANES(acosh)},
+    {"Affine", FLOAT_LANES(affine), .params = {{"alpha", 1.0f}, {"beta", 0.0f}}},
     {"Asin", FLOAT_LANES(asin)},
     {"Asinh", FLOAT_LANES(asinh)},
     {"Atan", FLOAT_LANES(atan)},
@@ -160,6 +165,7 @@ static const struct unary_op ops[] = {
     {"Reciprocal", FLOAT_LANES(reciprocal)},
     {"Relu", {relu_f32, relu_f64, relu_i64, same_u64}},
     {"Round", FLOAT_LANES(round)},
+    {"ScaledTanh", FLOAT_LANES(scaled_tanh), .params = {{"alpha", 1.0f}, {"beta", 1.0f}}},
     {"Selu", FLOAT_LANES(selu),
      .params = {{"alpha", 1.67326319217681884765625f}, {"gamma", 1.05070102214813232421875f}}},
     {"Shrink", FLOAT_LANES(shrink), .in_f64 = true, .params = {{"lambd", 0.5f}, {"bias", 0.0f}}},

@@ -30,7 +30,18 @@ static onnxd_status check_counts(const struct node *node, onnxd_error *err)
     if (n_out < op->min_out || (op->max_out != OP_ANY_NUMBER && n_out > op->max_out))
         return op_error(err, node, ONNXD_ERR_MODEL, "has %u outputs, expected %u to %u", n_out, op->min_out,
                         op->max_out);
+    for (uint32_t i = 0; i < node->n_in && (op->flags & OP_BLANKS) == 0; i++)
+        if (node->in[i] == GRAPH_NONE && (i < op->min_in || op->max_in == OP_ANY_NUMBER))
+            return op_error(err, node, ONNXD_ERR_MODEL, "input %u is left out", i);
     return ONNXD_OK;
+}
+
+/* So that operators need not ask, their first output always exists, read or not. */
+static bool name_first_output(struct graph *graph, struct node *node)
+{
+    if (node->n_out == 0 || node->out[0] != GRAPH_NONE) return true;
+    node->out[0] = graph_add_value(graph, NULL, NULL);
+    return node->out[0] != GRAPH_NONE;
 }
 
 static void note_missing(struct binding *b, const struct node *node)
@@ -55,6 +66,8 @@ static onnxd_status bind_graph(struct binding *b, struct graph *graph)
             onnxd_status status = check_counts(node, b->err);
             if (status == ONNXD_OK && node->op->check != NULL) status = node->op->check(node, b->err);
             if (status != ONNXD_OK) return status;
+            if (!name_first_output(graph, node))
+                return op_error(b->err, node, ONNXD_ERR_LIMIT, "no room for its output");
         }
         for (uint32_t a = 0; a < node->n_attributes; a++) {
             if (node->attributes[a].kind != ATTRIBUTE_GRAPH) continue;
