@@ -1,25 +1,31 @@
 #include "onnxd_commands.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/cpus.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "cli_options.h"
+#include "net/net_socket.h"
 #include "serve/service.h"
+#include "serve/supervisor.h"
 
 struct settings {
     struct cli_texts models;
     const char *repository, *host;
-    uint32_t port, workers;
+    uint32_t port, workers, processes;
     int engine, loop, log_level, log_format;
     uint32_t max_batch, max_queue_size, max_head_bytes, max_connections, max_pipelined;
     uint64_t max_body_bytes, max_answer_bytes;
     uint64_t idle_timeout_ms, request_timeout_ms, write_timeout_ms, drain_timeout_ms;
-    bool access_log, admin, watch;
+    bool access_log, admin, watch, port_per_process;
 };
 #define AT(member) CLI_AT(struct settings, member)
 
@@ -40,7 +46,12 @@ static const struct cli_option options[] = {
     {.type = CLI_HEADING, .help = "Network"},
     {"host", CLI_TEXT, AT(host), "ADDRESS", "address to listen on"},
     {"port", CLI_U32, AT(port), "PORT", "port to listen on; 0 picks a free one", 0, 65535, .env = "PORT"},
-    {"workers", CLI_U32, AT(workers), "N", "serving threads; 0 means one for each usable CPU", 0, 1024},
+    {"workers", CLI_U32, AT(workers), "N",
+     "serving threads of each process; 0 means that all processes together have one for each usable CPU", 0,
+     1024},
+    {"processes", CLI_U32, AT(processes), "N", "serving processes; one that dies is started again", 1, 256},
+    {"port-per-process", CLI_FLAG, AT(port_per_process), NULL,
+     "ports PORT..PORT+N-1, for a load balancer in front, in place of one for all"},
     {"loop", CLI_CHOICE, AT(loop), "auto|epoll|io_uring", "event loop"},
 
     {.type = CLI_HEADING, .help = "Limits"},
@@ -85,6 +96,7 @@ static struct settings default_settings(void)
     return (struct settings){
         .host = "127.0.0.1",
         .port = 3000,
+        .processes = 1,
         .log_level = LOG_LEVEL_WARN,
         .max_batch = 64,
         .max_queue_size = 1024,
@@ -144,52 +156,180 @@ static bool split_model(const char *text, struct service_model *ret, char **ret_
     return *ret_name != NULL;
 }
 
+/* ---- processes -------------------------------------------------------------------------------------- */
+
+struct program { /* what all processes share */
+    const struct settings *settings;
+    struct service_options options;
+    struct telemetry telemetry;
+    int *fds; /* [processes * workers] */
+    uint32_t n_fds;
+    uint16_t port; /* the first */
+    char path[4096];
+    char **argv;
+};
+
+static onnxd_status open_sockets(struct program *program, onnxd_error *err)
+{
+    const struct settings *settings = program->settings;
+    uint32_t n_workers = program->options.n_workers, n_taken = 0;
+    program->n_fds = settings->processes * n_workers;
+    program->fds = calloc(program->n_fds, sizeof *program->fds);
+    if (program->fds == NULL) return ONNXD_ERR_NOMEM;
+    onnxd_status status = handover_take(program->fds, program->n_fds, &n_taken, err);
+    if (status != ONNXD_OK) return status;
+    if (n_taken > 0) {
+        program->port = net_socket_port(program->fds[0]);
+        if (n_taken == program->n_fds) return ONNXD_OK;
+        return error_set(err, ONNXD_ERR_ARGUMENT, "taking over: expected %u listening sockets, got %u",
+                         program->n_fds, n_taken);
+    }
+    if (!settings->port_per_process)
+        return service_listen(settings->host, (uint16_t)settings->port, program->n_fds, program->fds,
+                              &program->port, err);
+    for (uint32_t p = 0; status == ONNXD_OK && p < settings->processes; p++) {
+        uint16_t port = 0;
+        if (settings->port > 0 && settings->port + p > 65535)
+            return error_set(err, ONNXD_ERR_RANGE, "--port-per-process: ports end at 65535");
+        status = service_listen(settings->host, (uint16_t)(settings->port > 0 ? settings->port + p : 0),
+                                n_workers, program->fds + p * n_workers, &port, err);
+        if (p == 0) program->port = port;
+    }
+    return status;
+}
+
+/* Connections that come from now on are another program's, if it has these sockets too, or refused. */
+static void close_sockets(struct program *program)
+{
+    for (uint32_t i = 0; i < program->n_fds; i++) close(program->fds[i]);
+    program->n_fds = 0;
+}
+
+static void upgrade(void *context)
+{
+    struct program *program = context;
+    onnxd_error err;
+    log_info("SIGUSR2: starting %s with the listening sockets", program->path);
+    if (handover_start(program->path, program->argv, program->fds, program->n_fds, &err) != ONNXD_OK)
+        log_error("%s", err.message);
+}
+
+static void tell_ready(void *context)
+{
+    const struct program *program = context;
+    const char *host = program->settings->host;
+    bool is_v6 = strchr(host, ':') != NULL;
+    char line[512];
+    int n = snprintf(line, sizeof line, "listening on http://%s%s%s:%u\n", is_v6 ? "[" : "", host,
+                     is_v6 ? "]" : "", program->port);
+    if (n > 0) fwrite(line, 1, (size_t)n, stderr);
+    handover_finish();
+}
+
+static void count_restart(void *context, uint32_t process)
+{
+    const struct program *program = context;
+    tally_add(&telemetry_process(&program->telemetry, process)->restarts, 1);
+}
+
 /* Signals are waited for here, so no other thread may take them. */
-static void wait_for_end(const sigset_t *signals, struct service *service)
+static void wait_for_end(const sigset_t *signals, struct program *program, struct service *service)
 {
     int signal_number = 0;
     for (;;) {
         if (sigwait(signals, &signal_number) != 0) continue;
-        if (signal_number != SIGHUP) break;
-        log_info("SIGHUP: looking for changed models");
-        service_reload(service);
+        if (signal_number == SIGHUP) {
+            log_info("SIGHUP: looking for changed models");
+            service_reload(service);
+        } else if (signal_number == SIGUSR2) {
+            if (program->settings->processes == 1) upgrade(program);
+        } else {
+            break;
+        }
     }
     log_info("signal %d: stopping", signal_number);
 }
 
-static int run(const struct settings *settings, const struct service_model *models)
+/* Serves until told to stop. */
+static int serve(void *context, uint32_t process)
 {
-    onnxd_error err = {.status = ONNXD_ERR_NOMEM, .message = "out of memory"};
-    struct telemetry telemetry = {0};
+    struct program *program = context;
     struct service *service = NULL;
-    struct service_options chosen = service_options(settings, models);
-    if (chosen.n_workers == 0) chosen.n_workers = cpus_usable();
-    int *fds = calloc(chosen.n_workers, sizeof *fds);
-    uint16_t port = 0;
+    onnxd_error err = {.status = ONNXD_ERR_NOMEM, .message = "out of memory"};
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
-
-    int code = CLI_EXIT_FAILURE;
-    if (fds == NULL || telemetry_create(1, chosen.n_workers, &telemetry, &err) != ONNXD_OK) goto out;
-    if (service_listen(settings->host, (uint16_t)settings->port, chosen.n_workers, fds, &port, &err) !=
-        ONNXD_OK)
-        goto out;
-    if (service_start(&chosen, &model_backend_onnxd, &telemetry, fds, &service, &err) != ONNXD_OK) goto out;
-    bool is_v6 = strchr(settings->host, ':') != NULL;
-    fprintf(stderr, "listening on http://%s%s%s:%u\n", is_v6 ? "[" : "", settings->host, is_v6 ? "]" : "",
-            port);
-    wait_for_end(&signals, service);
-    code = CLI_EXIT_OK;
-out:
-    service_stop(service);
-    telemetry_done(&telemetry);
+    program->options.process = process;
+    uint32_t n_workers = program->options.n_workers;
+    int *fds = calloc(n_workers, sizeof *fds);
+    onnxd_status status = fds != NULL ? ONNXD_OK : ONNXD_ERR_NOMEM;
+    for (uint32_t i = 0; status == ONNXD_OK && i < n_workers; i++) {
+        /* A copy: the program keeps its own for a program that takes over, and for a process started again.
+         */
+        fds[i] = fcntl(program->fds[process * n_workers + i], F_DUPFD_CLOEXEC, 3);
+        if (fds[i] < 0) status = error_set(&err, ONNXD_ERR_IO, "cannot copy a socket: %s", strerror(errno));
+    }
+    if (status == ONNXD_OK)
+        status = service_start(&program->options, &model_backend_onnxd, &program->telemetry, fds, &service,
+                               &err);
     free(fds);
-    if (code != CLI_EXIT_OK) code = cli_fail(command.name, &err);
+    if (status != ONNXD_OK) return cli_fail(command.name, &err);
+    if (program->settings->processes == 1)
+        tell_ready(program);
+    else
+        supervisor_ready();
+    wait_for_end(&signals, program, service);
+    service_drain(service);
+    if (program->settings->processes == 1) close_sockets(program);
+    service_stop(service);
+    return CLI_EXIT_OK;
+}
+
+/* The words to start the program with: its file, then argv from the subcommand on. */
+static char **words_of(struct program *program, int argc, char **argv)
+{
+    char **words = calloc((size_t)argc + 2, sizeof *words);
+    if (words == NULL) return NULL;
+    words[0] = program->path;
+    memcpy(words + 1, argv, (size_t)argc * sizeof *words);
+    return words;
+}
+
+static int run(const struct settings *settings, const struct service_model *models, int argc, char **argv)
+{
+    onnxd_error err = {.status = ONNXD_ERR_NOMEM, .message = "out of memory"};
+    struct program program = {.settings = settings, .options = service_options(settings, models)};
+    if (program.options.n_workers == 0) {
+        program.options.n_workers = cpus_usable() / settings->processes;
+        if (program.options.n_workers == 0) program.options.n_workers = 1;
+    }
+    ssize_t n = readlink("/proc/self/exe", program.path, sizeof program.path - 1);
+    program.path[n > 0 ? n : 0] = 0;
+    program.argv = words_of(&program, argc, argv);
+    signal(SIGPIPE, SIG_IGN);
+    int code = CLI_EXIT_OK;
+    if (program.argv == NULL || open_sockets(&program, &err) != ONNXD_OK ||
+        telemetry_create(settings->processes, program.options.n_workers, &program.telemetry, &err) !=
+            ONNXD_OK) {
+        code = cli_fail(command.name, &err);
+    } else if (settings->processes == 1) {
+        code = serve(&program, 0);
+    } else {
+        struct supervisor_options supervised = {.n_processes = settings->processes,
+                                                .context = &program,
+                                                .run = serve,
+                                                .all_ready = tell_ready,
+                                                .restarted = count_restart,
+                                                .upgrade = upgrade};
+        code = supervisor_run(&supervised);
+    }
+    telemetry_done(&program.telemetry);
+    free(program.fds);
+    free(program.argv);
     return code;
 }
 
@@ -202,11 +342,14 @@ int onnxd_serve_main(int argc, char **argv)
     if (code != CLI_GO_ON) return code;
     if (settings.models.n == 0 && settings.repository == NULL)
         return cli_usage_error(&command, "--model [NAME=]FILE or --repository DIR is missing");
+    if (settings.admin && settings.processes > 1)
+        return cli_usage_error(&command,
+                               "--admin works with one process: a request would change one of them only");
     log_configure((enum log_level)settings.log_level, settings.log_format == 1);
     bool ok = true;
     for (uint32_t i = 0; ok && i < settings.models.n; i++)
         ok = split_model(settings.models.items[i], &models[i], &names[i]);
-    code = ok ? run(&settings, models) : CLI_EXIT_FAILURE;
+    code = ok ? run(&settings, models, argc, argv) : CLI_EXIT_FAILURE;
     for (uint32_t i = 0; i < settings.models.n; i++) free(names[i]);
     return code;
 }

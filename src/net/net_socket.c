@@ -66,7 +66,7 @@ static void remove_stale_unix(const struct net_address *address)
     close(fd);
 }
 
-static uint16_t port_of(int fd)
+uint16_t net_socket_port(int fd)
 {
     struct sockaddr_storage storage;
     socklen_t n = sizeof storage;
@@ -93,7 +93,7 @@ onnxd_status net_listen(const struct net_address *address, bool share_port, int 
     if (bind(fd, (const struct sockaddr *)&address->storage, address->n) != 0 || listen(fd, BACKLOG) != 0)
         goto fail;
     *ret_fd = fd;
-    if (ret_port != NULL) *ret_port = port_of(fd);
+    if (ret_port != NULL) *ret_port = net_socket_port(fd);
     return ONNXD_OK;
 fail:;
     int code = errno;

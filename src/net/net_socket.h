@@ -32,6 +32,9 @@ ONNXD_MUST_USE onnxd_status net_listen(const struct net_address *address, bool s
 /* Begins to connect; the socket is writable when that is done. */
 ONNXD_MUST_USE onnxd_status net_connect(const struct net_address *address, int *ret_fd, onnxd_error *err);
 
+/* The local port of a TCP socket, 0 for others. */
+uint16_t net_socket_port(int fd);
+
 /* Small answers leave at once. Does nothing for unix sockets. */
 void net_set_nodelay(int fd);
 

@@ -40,8 +40,8 @@ struct service_options {
 
 struct service;
 
-/* Opens a listening descriptor for each worker; port 0 picks one, which *ret_port tells. ONNXD_ERR_IO names
- * the address and why; also when another server has the port. */
+/* Opens a listening descriptor for each of n_workers, all on one port; port 0 picks one, which *ret_port
+ * tells. ONNXD_ERR_IO names the address and why; also when another server has the port. */
 ONNXD_MUST_USE onnxd_status service_listen(const char *host, uint16_t port, uint32_t n_workers, int *ret_fds,
                                            uint16_t *ret_port, onnxd_error *err);
 

@@ -97,15 +97,27 @@ static void set(tally *to, uint64_t value)
     atomic_store_explicit(to, value, memory_order_relaxed);
 }
 
-void telemetry_copy_http(struct worker_stats *worker, const struct http_stats *http)
+void telemetry_copy_http(struct worker_stats *worker, const struct http_stats *http,
+                         const struct http_stats *base)
 {
-    set(&worker->connections_accepted, http->n_accepted);
-    set(&worker->connections_refused, http->n_refused);
-    set(&worker->connections_reset, http->n_reset);
-    set(&worker->malformed, http->n_malformed);
-    set(&worker->timed_out, http->n_timed_out);
-    set(&worker->bytes_in, http->bytes_in);
-    set(&worker->bytes_out, http->bytes_out);
+    set(&worker->connections_accepted, http->n_accepted + base->n_accepted);
+    set(&worker->connections_refused, http->n_refused + base->n_refused);
+    set(&worker->connections_reset, http->n_reset + base->n_reset);
+    set(&worker->malformed, http->n_malformed + base->n_malformed);
+    set(&worker->timed_out, http->n_timed_out + base->n_timed_out);
+    set(&worker->bytes_in, http->bytes_in + base->bytes_in);
+    set(&worker->bytes_out, http->bytes_out + base->bytes_out);
+}
+
+struct http_stats telemetry_http_base(const struct worker_stats *worker)
+{
+    return (struct http_stats){.n_accepted = tally_get(&worker->connections_accepted),
+                               .n_refused = tally_get(&worker->connections_refused),
+                               .n_reset = tally_get(&worker->connections_reset),
+                               .n_malformed = tally_get(&worker->malformed),
+                               .n_timed_out = tally_get(&worker->timed_out),
+                               .bytes_in = tally_get(&worker->bytes_in),
+                               .bytes_out = tally_get(&worker->bytes_out)};
 }
 
 /* ---- text ------------------------------------------------------------------------------------------- */

@@ -107,7 +107,12 @@ uint32_t telemetry_find_slot(struct telemetry_process *process, const char *name
 
 void time_stat_add(struct time_stat *time, uint64_t ns);
 void telemetry_count_request(struct worker_stats *worker, enum http_route_id route, uint16_t status);
-void telemetry_copy_http(struct worker_stats *worker, const struct http_stats *http);
+
+/* Shows the host's own counters. `base`: what this place showed when the host began, so that a worker started
+ * again goes on counting from there. */
+void telemetry_copy_http(struct worker_stats *worker, const struct http_stats *http,
+                         const struct http_stats *base);
+struct http_stats telemetry_http_base(const struct worker_stats *worker);
 
 /* Appends the text of everything. False when it does not fit. */
 bool telemetry_write(const struct telemetry *telemetry, struct buf *out);

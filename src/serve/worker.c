@@ -236,7 +236,7 @@ static void write_access(struct worker *worker)
 static void publish_stats(struct worker *worker)
 {
     struct worker_stats *stats = worker->stats;
-    telemetry_copy_http(stats, http_host_stats(worker->host));
+    telemetry_copy_http(stats, http_host_stats(worker->host), &worker->http_base);
     atomic_store_explicit(&stats->connections_open, http_host_n_open(worker->host), memory_order_relaxed);
     tally_add(&stats->wakeups, 1);
     uint64_t now_ns = http_host_now_ns(worker->host);
@@ -244,7 +244,8 @@ static void publish_stats(struct worker *worker)
     struct timespec ts;
     if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) != 0) return;
     worker->cpu_read_ns = now_ns;
-    atomic_store_explicit(&stats->cpu_ns, (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec,
+    atomic_store_explicit(&stats->cpu_ns,
+                          worker->cpu_base_ns + (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec,
                           memory_order_relaxed);
 }
 

@@ -49,6 +49,8 @@ struct worker {
     /* Brings a task to this worker's thread. */
     void (*post)(void *context, struct loop_task *task);
     void *post_context;
+    struct http_stats http_base; /* counters of the one that had this place before */
+    uint64_t cpu_base_ns;
     uint64_t cpu_read_ns; /* when the thread's processor time was read last */
 };
 

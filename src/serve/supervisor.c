@@ -1,0 +1,203 @@
+#include "serve/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define FIRST_PAUSE_NS (UINT64_C(100) * NS_PER_MS)
+#define MOST_PAUSE_NS  (UINT64_C(10) * NS_PER_S)
+#define STEADY_NS      (UINT64_C(10) * NS_PER_S) /* one that lived so long starts again at once */
+
+struct process {
+    pid_t pid; /* 0: not running */
+    bool is_ready;
+    uint64_t started_ns, start_at_ns;
+    uint64_t pause_ns; /* before the next start, should it die soon */
+};
+
+struct supervisor {
+    const struct supervisor_options *options;
+    struct process *processes;
+    sigset_t signals, before;
+    int ready_pipe[2]; /* each process writes its number once it serves */
+    uint32_t n_ready;
+    bool told_ready, stopping;
+    int exit_status;
+};
+
+static int child_ready_fd = -1;
+static uint32_t child_number;
+
+void supervisor_ready(void)
+{
+    if (child_ready_fd < 0) return;
+    ssize_t written = write(child_ready_fd, &child_number, sizeof child_number);
+    (void)written; /* without a supervisor there is nobody to tell */
+    close(child_ready_fd);
+    child_ready_fd = -1;
+}
+
+static bool start(struct supervisor *supervisor, uint32_t i)
+{
+    struct process *process = &supervisor->processes[i];
+    pid_t parent = getpid(), pid = fork();
+    if (pid < 0) {
+        log_error("cannot start process %u: %s", i, strerror(errno));
+        process->start_at_ns = monotonic_ns() + NS_PER_S;
+        return false;
+    }
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != parent) _exit(0); /* the supervisor died before the line above */
+        sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
+        close(supervisor->ready_pipe[0]);
+        child_ready_fd = supervisor->ready_pipe[1];
+        child_number = i;
+        int status = supervisor->options->run(supervisor->options->context, i);
+        _exit(status);
+    }
+    process->pid = pid;
+    process->is_ready = false;
+    process->started_ns = monotonic_ns();
+    return true;
+}
+
+static void signal_all(const struct supervisor *supervisor, int number)
+{
+    for (uint32_t i = 0; i < supervisor->options->n_processes; i++)
+        if (supervisor->processes[i].pid > 0) kill(supervisor->processes[i].pid, number);
+}
+
+static void stop_all(struct supervisor *supervisor, int exit_status)
+{
+    if (supervisor->stopping) return;
+    supervisor->stopping = true;
+    supervisor->exit_status = exit_status;
+    signal_all(supervisor, SIGTERM);
+}
+
+static void take_ready(struct supervisor *supervisor)
+{
+    uint32_t number;
+    while (read(supervisor->ready_pipe[0], &number, sizeof number) == (ssize_t)sizeof number) {
+        if (number >= supervisor->options->n_processes || supervisor->processes[number].is_ready) continue;
+        supervisor->processes[number].is_ready = true;
+        supervisor->n_ready++;
+    }
+    if (supervisor->told_ready || supervisor->n_ready < supervisor->options->n_processes) return;
+    supervisor->told_ready = true;
+    supervisor->options->all_ready(supervisor->options->context);
+}
+
+static void plan_restart(struct supervisor *supervisor, uint32_t i, int status)
+{
+    struct process *process = &supervisor->processes[i];
+    uint64_t now_ns = monotonic_ns();
+    if (now_ns - process->started_ns >= STEADY_NS) process->pause_ns = 0;
+    process->start_at_ns = now_ns + process->pause_ns;
+    if (WIFSIGNALED(status))
+        log_error("process %u was ended by signal %d; starting it again in %llu ms", i, WTERMSIG(status),
+                  (unsigned long long)(process->pause_ns / NS_PER_MS));
+    else
+        log_error("process %u ended with status %d; starting it again in %llu ms", i, WEXITSTATUS(status),
+                  (unsigned long long)(process->pause_ns / NS_PER_MS));
+    process->pause_ns = process->pause_ns == 0 ? FIRST_PAUSE_NS : process->pause_ns * 2;
+    if (process->pause_ns > MOST_PAUSE_NS) process->pause_ns = MOST_PAUSE_NS;
+}
+
+static void reap(struct supervisor *supervisor)
+{
+    int status;
+    pid_t pid;
+    take_ready(supervisor); /* what a process said before it died counts */
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (uint32_t i = 0; i < supervisor->options->n_processes; i++) {
+            struct process *process = &supervisor->processes[i];
+            if (process->pid != pid) continue;
+            process->pid = 0;
+            if (process->is_ready) supervisor->n_ready--;
+            bool served = process->is_ready || supervisor->told_ready;
+            process->is_ready = false;
+            if (supervisor->stopping) continue;
+            if (served)
+                plan_restart(supervisor, i, status);
+            else /* what cannot start the first time will not start the second */
+                stop_all(supervisor, WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1);
+        }
+}
+
+/* Starts what is due; returns how long to wait at most. */
+static uint64_t start_due(struct supervisor *supervisor)
+{
+    uint64_t now_ns = monotonic_ns(), wait_ns = NS_PER_S;
+    for (uint32_t i = 0; i < supervisor->options->n_processes && !supervisor->stopping; i++) {
+        struct process *process = &supervisor->processes[i];
+        if (process->pid != 0) {
+            if (!process->is_ready) wait_ns = 5 * NS_PER_MS; /* its word comes by the pipe, not by a signal */
+            continue;
+        }
+        if (process->start_at_ns <= now_ns) {
+            if (process->started_ns > 0) supervisor->options->restarted(supervisor->options->context, i);
+            start(supervisor, i);
+            wait_ns = 5 * NS_PER_MS;
+        } else if (process->start_at_ns - now_ns < wait_ns) {
+            wait_ns = process->start_at_ns - now_ns;
+        }
+    }
+    return wait_ns;
+}
+
+static bool any_alive(const struct supervisor *supervisor)
+{
+    for (uint32_t i = 0; i < supervisor->options->n_processes; i++)
+        if (supervisor->processes[i].pid != 0) return true;
+    return false;
+}
+
+static void handle_signal(struct supervisor *supervisor, int number)
+{
+    switch (number) {
+    case SIGTERM:
+    case SIGINT: stop_all(supervisor, 0); break;
+    case SIGHUP: signal_all(supervisor, SIGHUP); break;
+    case SIGUSR2:
+        if (!supervisor->stopping) supervisor->options->upgrade(supervisor->options->context);
+        break;
+    default: break;
+    }
+}
+
+int supervisor_run(const struct supervisor_options *options)
+{
+    struct supervisor supervisor = {.options = options, .ready_pipe = {-1, -1}, .exit_status = 1};
+    static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD};
+    sigemptyset(&supervisor.signals);
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) sigaddset(&supervisor.signals, taken[i]);
+    sigprocmask(SIG_BLOCK, &supervisor.signals, &supervisor.before);
+    supervisor.processes = calloc(options->n_processes, sizeof *supervisor.processes);
+    if (supervisor.processes == NULL || pipe2(supervisor.ready_pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
+        log_error("cannot start processes: %s", strerror(errno));
+        free(supervisor.processes);
+        return 1;
+    }
+    do {
+        uint64_t wait_ns = start_due(&supervisor);
+        struct timespec wait = {(time_t)(wait_ns / NS_PER_S), (long)(wait_ns % NS_PER_S)};
+        int number = sigtimedwait(&supervisor.signals, NULL, &wait);
+        if (number > 0) handle_signal(&supervisor, number);
+        reap(&supervisor);
+    } while (!supervisor.stopping || any_alive(&supervisor));
+    close(supervisor.ready_pipe[0]);
+    close(supervisor.ready_pipe[1]);
+    free(supervisor.processes);
+    return supervisor.exit_status;
+}
