@@ -14,6 +14,7 @@ static const struct subcommand commands[] = {
     {"predict", "answers rows from a file or standard input", onnxd_predict_main},
     {"inspect", "shows inputs, outputs, operators, plan, memory and time per operator", onnxd_inspect_main},
     {"serve", "serves models over HTTP", onnxd_serve_main},
+    {"bench", "measures servers, and the measuring itself", onnxd_bench_main},
 };
 
 static void print_list(const char *program, const char *kind, const struct subcommand *list, size_t n)

@@ -12,5 +12,6 @@ int onnxd_inspect_main(int argc, char **argv);
 int onnxd_bench_main(int argc, char **argv);
 int onnxd_bench_engine_main(int argc, char **argv);
 int onnxd_bench_load_main(int argc, char **argv);
+int onnxd_bench_selftest_main(int argc, char **argv);
 
 #endif

@@ -12,9 +12,9 @@
 
 #include <stdint.h>
 
-#define NS_PER_US 1000u
-#define NS_PER_MS 1000000u
-#define NS_PER_S  1000000000u
+#define NS_PER_US 1000ull
+#define NS_PER_MS 1000000ull
+#define NS_PER_S  1000000000ull
 
 struct clock {
     const uint64_t *fake_ns; /* NULL: the system's CLOCK_MONOTONIC */

@@ -1,0 +1,35 @@
+/* load/load_report.h - a run's result as text, JSON, CSV, Markdown and a page of its own.
+ *
+ * All append to a buffer; one that was full is told by buf->failed. Objectives may be NULL when n is 0.
+ * Threads: no state. */
+#ifndef LOAD_LOAD_REPORT_H
+#define LOAD_LOAD_REPORT_H
+
+#include "base/buf.h"
+#include "load/load_audit.h"
+#include "load/load_result.h"
+
+void load_report_text(const struct load_result *r, const struct load_objective *o, uint32_t n,
+                      struct buf *buf);
+void load_report_json(const struct load_result *r, const struct load_objective *o, uint32_t n,
+                      struct buf *buf);
+void load_report_csv(const struct load_result *r, struct buf *buf); /* the course: a line an interval */
+void load_report_markdown(const struct load_result *r, const struct load_objective *o, uint32_t n,
+                          struct buf *buf);
+void load_report_html(const struct load_result *r, const struct load_objective *o, uint32_t n,
+                      struct buf *buf);
+
+/* "31.2us", "4.51ms", "1.20s" */
+void load_format_time(double ns, char *out, size_t size);
+
+/* The quantiles that reports show. */
+#define LOAD_N_QUANTILES 7
+extern const struct load_quantile {
+    double q;
+    const char *name; /* "p99.9" */
+} load_quantiles[LOAD_N_QUANTILES];
+
+/* "64 connections, closed loop, 10s" */
+void load_describe(const struct load_result *r, char *out, size_t size);
+
+#endif
