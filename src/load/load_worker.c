@@ -225,18 +225,6 @@ static void send_due(struct load_worker *w, struct load_conn *c, uint64_t due_ns
     send_requests(w, c, 1, due_ns, now_ns);
 }
 
-/* Makes a connection of its own for each request take its time from before it was opened. */
-static void renew(struct load_worker *w, struct load_conn *c, uint64_t now_ns)
-{
-    if (load_is_open(w->options)) {
-        set_free(w, c); /* opened when a request needs it */
-        return;
-    }
-    if (now_ns >= w->end_ns) return;
-    open_conn(w, c);
-    if (c->fd >= 0) send_requests(w, c, 1, now_ns, now_ns);
-}
-
 /* A connection is ready for more: closed loop, `n` further requests; open loop, the longest waiting. */
 static void feed(struct load_worker *w, struct load_conn *c, uint32_t n, uint64_t now_ns)
 {
@@ -252,6 +240,13 @@ static void feed(struct load_worker *w, struct load_conn *c, uint32_t n, uint64_
     w->backlog_first = (w->backlog_first + 1) % w->backlog_size;
     w->backlog_n--;
     send_due(w, c, due_ns, now_ns);
+}
+
+/* A connection for each request: the old one has gone. Opening the next is part of the response time. */
+static void renew(struct load_worker *w, struct load_conn *c, uint64_t now_ns)
+{
+    if (!load_is_open(w->options) && now_ns < w->end_ns) open_conn(w, c);
+    if (c->fd >= 0 || load_is_open(w->options)) feed(w, c, 1, now_ns);
 }
 
 static bool push_backlog(struct load_worker *w, uint64_t due_ns)
@@ -459,8 +454,9 @@ static void loop(struct load_worker *w)
     for (;;) {
         uint64_t now_ns = monotonic_ns();
         if (w->cpu_start_ns == 0 && now_ns >= w->start_ns) w->cpu_start_ns = thread_cpu_ns();
+        if (open)
+            send_arrivals(w, now_ns); /* first: a thread that woke up late owes what fell due meanwhile */
         if (is_over(w, now_ns)) break;
-        if (open) send_arrivals(w, now_ns);
         if (now_ns >= w->next_sweep_ns) sweep(w, now_ns);
         uint64_t wake_ns = w->next_sweep_ns;
         if (open && w->next_due_ns < w->end_ns && w->next_due_ns < wake_ns) wake_ns = w->next_due_ns;
