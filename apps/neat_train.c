@@ -14,6 +14,7 @@ static const struct subcommand {
     {"params", "prints a task's parameters as a commented file", neat_train_params_main},
     {"tournament", "ranks saved champions of the arena against each other", neat_train_tournament_main},
     {"replay", "plays one match of the arena into a page for the browser", neat_train_replay_main},
+    {"bench", "compares modes, threads and network sizes", neat_train_bench_main},
     {"export", "writes a saved champion as ONNX, DOT and SVG", neat_train_export_main},
 };
 

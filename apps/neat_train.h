@@ -12,6 +12,7 @@ int neat_train_params_main(int argc, char **argv);
 int neat_train_tournament_main(int argc, char **argv);
 int neat_train_replay_main(int argc, char **argv);
 int neat_train_export_main(int argc, char **argv);
+int neat_train_bench_main(int argc, char **argv);
 
 /* The names of a task's inputs and outputs, or NULL for numbers. */
 const char *const *task_input_names(const char *task);
@@ -27,6 +28,17 @@ ONNXD_MUST_USE onnxd_status write_replay(const char *path, const struct arena_op
                                          const struct policy *policy, const char *name,
                                          const struct policy *opponent, const char *opponent_name,
                                          uint64_t seed, onnxd_error *err);
+
+/* A server of our own: `onnxd serve --admin` from the folder of this program, on a free port. */
+struct own_server {
+    int pid; /* 0: none */
+    int log; /* its standard error */
+    char url[64];
+};
+
+/* Waits until it can be asked. ONNXD_ERR_IO says what it said when it ended instead. */
+ONNXD_MUST_USE onnxd_status own_server_start(struct own_server *server, onnxd_error *err);
+void own_server_stop(struct own_server *server); /* takes a zeroed one */
 
 /* Makes the folder unless it exists. */
 ONNXD_MUST_USE onnxd_status make_folder(const char *path, onnxd_error *err);

@@ -22,7 +22,9 @@ struct train_options {
     struct cli_texts settings;
     uint32_t n_runs, generations, population, threads, checkpoint_every;
     uint64_t seed;
-    int success;
+    int success, mode;
+    const char *url;
+    uint32_t batch, concurrency;
     bool report, quiet, json, resume;
     struct contest_options contest;
 };
@@ -47,6 +49,11 @@ static const struct cli_option options[] = {
     {"checkpoint-every", CLI_U32, AT(checkpoint_every), "N",
      "generations between checkpoints; 0 writes none"},
     {"resume", CLI_FLAG, AT(resume), NULL, "go on from the checkpoints in --out"},
+    {"mode", CLI_CHOICE, AT(mode), "cpu|remote|mpi",
+     "where policies are computed: here, by a server (arena), or by the ranks of mpirun"},
+    {"url", CLI_TEXT, AT(url), "URL", "remote: the server; without it one is started"},
+    {"batch", CLI_U32, AT(batch), "N", "remote: rows a request at most", .min = 1, .max = 65536},
+    {"concurrency", CLI_U32, AT(concurrency), "N", "remote: connections", .min = 1, .max = 1024},
     {"json", CLI_FLAG, AT(json), NULL, "generations as JSON lines on standard output"},
     {"quiet", CLI_FLAG, AT(quiet), NULL, "no line for each generation"},
     {"", CLI_HEADING, 0, NULL, "Arena"},
