@@ -34,6 +34,7 @@ struct own_server {
     int pid; /* 0: none */
     int log; /* its standard error */
     char url[64];
+    char folder[32]; /* its repository, empty: models come by request */
 };
 
 /* Waits until it can be asked. ONNXD_ERR_IO says what it said when it ended instead. */

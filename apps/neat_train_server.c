@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -63,8 +64,17 @@ onnxd_status own_server_start(struct own_server *server, onnxd_error *err)
     *server = (struct own_server){.log = -1};
     onnxd_status status = find_program(path, sizeof path, err);
     if (status != ONNXD_OK) return status;
-    if (pipe2(ends, O_CLOEXEC) != 0) return error_set(err, ONNXD_ERR_IO, "pipe: %s", strerror(errno));
-    char *arguments[] = {path, (char[]){"serve"}, (char[]){"--admin"}, (char[]){"--port"}, (char[]){"0"}, NULL};
+    snprintf(server->folder, sizeof server->folder, "/tmp/neat_train_XXXXXX");
+    if (mkdtemp(server->folder) == NULL) {
+        server->folder[0] = 0;
+        return error_set(err, ONNXD_ERR_IO, "/tmp: cannot make a folder: %s", strerror(errno));
+    }
+    char *arguments[] = {path,          (char[]){"serve"},        (char[]){"--admin"}, (char[]){"--port"},
+                         (char[]){"0"}, (char[]){"--repository"}, server->folder,      NULL};
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        own_server_stop(server);
+        return error_set(err, ONNXD_ERR_IO, "pipe: %s", strerror(errno));
+    }
     int pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM); /* it goes when we go, however we go */
@@ -90,6 +100,7 @@ void own_server_stop(struct own_server *server)
         kill(server->pid, SIGTERM);
         while (waitpid(server->pid, NULL, 0) < 0 && errno == EINTR) continue;
     }
-    if (server->pid > 0 || server->log > 0) close(server->log);
+    if (server->log > 0) close(server->log);
+    if (server->folder[0] != 0) rmdir(server->folder);
     *server = (struct own_server){.log = -1};
 }

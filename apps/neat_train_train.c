@@ -10,12 +10,15 @@
 #include "base/file.h"
 #include "cli_options.h"
 #include "evolve/history.h"
+#include "evolve/remote_inference.h"
 #include "evolve/run_checkpoint.h"
 #include "evolve/summary.h"
 #include "evolve/run_telemetry.h"
 #include "neat_train.h"
 
 enum { MAX_PATH = 4096, MAX_REPORT_BYTES = 256 << 20 };
+
+enum mode { MODE_CPU, MODE_REMOTE, MODE_MPI }; /* in the order of --mode's words */
 
 struct train_options {
     const char *task, *params, *out, *fitness;
@@ -25,7 +28,7 @@ struct train_options {
     int success, mode;
     const char *url;
     uint32_t batch, concurrency;
-    bool report, quiet, json, resume;
+    bool report, quiet, json, resume, silent;
     struct contest_options contest;
 };
 
@@ -216,24 +219,80 @@ static int train(struct train_options *o, struct run_options *run_options)
     buf_init(&text, 1 << 20);
     onnxd_status status = run_all(o, run_options, &summary, &err);
     if (status == ONNXD_OK) status = summary_print(&summary, o->report, &text, &err);
-    if (status == ONNXD_OK) fwrite(text.data, 1, text.n, o->json ? stderr : stdout);
+    if (status == ONNXD_OK && !o->silent) fwrite(text.data, 1, text.n, o->json ? stderr : stdout);
     buf_done(&text);
     summary_done(&summary);
     return status == ONNXD_OK ? CLI_EXIT_OK : cli_fail(command.name, &err);
 }
 
+/* Remote mode: the server, the connections to it, and the run between. */
+static int train_remote(struct train_options *o, struct run_options *run_options)
+{
+    struct own_server server = {0};
+    struct remote *remote = NULL;
+    onnxd_error err;
+    onnxd_status status = o->url == NULL ? own_server_start(&server, &err) : ONNXD_OK;
+    const struct remote_options remote_options = {
+        .url = o->url == NULL ? server.url : o->url, .batch = o->batch, .concurrency = o->concurrency};
+    if (status == ONNXD_OK) status = remote_create(&remote_options, &remote, &err);
+    int result = CLI_EXIT_OK;
+    if (status == ONNXD_OK) {
+        struct contest_backend backend = remote_backend(remote);
+        run_options->backend = &backend;
+        result = train(o, run_options);
+        const struct remote_stats *s = remote_stats_of(remote);
+        if (result == CLI_EXIT_OK && s->n_requests > 0)
+            fprintf(
+                stderr,
+                "remote: %llu requests, %llu rows, %.1f us a request; HTTP %.1f ms, of it compute %.1f ms; "
+                "loading %llu models %.1f ms\n",
+                (unsigned long long)s->n_requests, (unsigned long long)s->n_rows,
+                (double)s->http_ns / 1e3 / (double)s->n_requests, (double)s->http_ns / 1e6,
+                (double)s->compute_ns / 1e6, (unsigned long long)s->n_loads, (double)s->load_ns / 1e6);
+    }
+    remote_free(remote);
+    own_server_stop(&server);
+    return status == ONNXD_OK ? result : cli_fail(command.name, &err);
+}
+
+/* Under mpirun: every rank trains, the first one speaks. */
+static int train_ranks(struct train_options *o, struct run_options *run_options)
+{
+    onnxd_error err;
+    if (ranks_join(&run_options->ranks, &err) != ONNXD_OK) return cli_fail(command.name, &err);
+    if (ranks_own(run_options->ranks) > 0) {
+        o->out = NULL;
+        o->quiet = o->silent = true;
+        o->json = o->resume = false;
+    }
+    int result = train(o, run_options);
+    ranks_leave(run_options->ranks);
+    return result;
+}
+
+static int check_options(const struct train_options *o, const struct task *task)
+{
+    if (task == NULL) return cli_usage_error(&command, "no task '%s'", o->task);
+    if (o->resume && o->out == NULL) return cli_usage_error(&command, "--resume needs --out");
+    if (o->mode == MODE_REMOTE && !task->is_contest)
+        return cli_usage_error(&command, "--mode remote plays the arena; '%s' is judged in process", o->task);
+    if (o->mode == MODE_MPI && o->resume)
+        return cli_usage_error(&command, "--resume does not go with --mode mpi");
+    return CLI_GO_ON;
+}
+
 int neat_train_train_main(int argc, char **argv)
 {
-    struct train_options o = {.task = "xor", .seed = 1, .fitness = "fight"};
+    struct train_options o = {.task = "xor", .seed = 1, .fitness = "fight", .batch = 8, .concurrency = 4};
     contest_options_default(&o.contest);
     int result = cli_parse(&command, argc, argv, &o, NULL);
     if (result != CLI_GO_ON) return result;
     struct run_options run_options = {.task = task_find(o.task)};
     onnxd_error err;
-    if (run_options.task == NULL) return cli_usage_error(&command, "no task '%s'", o.task);
+    result = check_options(&o, run_options.task);
+    if (result != CLI_GO_ON) return result;
     if (!contest_weights_find(o.fitness, &o.contest.weights))
         return cli_usage_error(&command, "no fitness '%s'; expected fight, survive or explore", o.fitness);
-    if (o.resume && o.out == NULL) return cli_usage_error(&command, "--resume needs --out");
     run_options.task_options.success = o.success == 0 ? SUCCESS_CLS : SUCCESS_SSE;
     run_options.contest = o.contest;
     if (o.n_runs == 0) o.n_runs = o.report ? 100 : 1;
@@ -243,7 +302,9 @@ int neat_train_train_main(int argc, char **argv)
     uint32_t n_cpus = cpus_usable(), n_threads = o.threads > 0 ? o.threads : n_cpus > 1 ? n_cpus - 1 : 1;
     if (n_threads > 1 && threads_create(n_threads, &run_options.threads, &err) != ONNXD_OK)
         return cli_fail(command.name, &err);
-    result = train(&o, &run_options);
+    result = o.mode == MODE_REMOTE ? train_remote(&o, &run_options)
+             : o.mode == MODE_MPI  ? train_ranks(&o, &run_options)
+                                   : train(&o, &run_options);
     threads_free(run_options.threads);
     return result;
 }

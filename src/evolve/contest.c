@@ -152,6 +152,7 @@ struct judgement {
     struct population *population;
     uint32_t n_matches; /* a genome */
     uint32_t n_genomes_a_set;
+    uint32_t first, n;        /* genomes: this rank's share */
     struct match_plan *plans; /* [n_genomes, n_matches] */
     float *results;           /* [n_genomes, n_matches] */
     onnxd_status *status;     /* [n_workers] */
@@ -289,7 +290,7 @@ static void inherit_ratings(const struct contest *c, const struct population *p,
 static onnxd_status play_all(struct judgement *j, struct threads *threads, onnxd_error *err)
 {
     struct contest *c = j->contest;
-    uint32_t n_sets = (c->n_genomes + j->n_genomes_a_set - 1) / j->n_genomes_a_set;
+    uint32_t n_sets = (j->n + j->n_genomes_a_set - 1) / j->n_genomes_a_set;
     for (uint32_t i = 0; i < c->n_workers; i++) memset(&c->stats[i], 0, sizeof c->stats[i]);
     if (threads != NULL && (j->backend == NULL || j->backend->n_workers == 0))
         threads_run(threads, play_task, j, n_sets);
@@ -309,7 +310,7 @@ static onnxd_status play_all(struct judgement *j, struct threads *threads, onnxd
     return ONNXD_OK;
 }
 
-onnxd_status contest_judge(struct contest *c, const struct contest_backend *backend,
+onnxd_status contest_judge(struct contest *c, const struct contest_backend *backend, struct ranks *ranks,
                            struct population *population, struct threads *threads, onnxd_error *err)
 {
     struct judgement j = {.contest = c, .backend = backend, .population = population};
@@ -330,7 +331,11 @@ onnxd_status contest_judge(struct contest *c, const struct contest_backend *back
     memset(c->records, 0, c->n_genomes * sizeof *c->records);
     for (uint32_t i = 0; i < c->n_genomes; i++)
         contest_draw(c, population->generation, i, j.plans + (size_t)i * j.n_matches);
+    ranks_share(ranks, c->n_genomes, &j.first, &j.n);
     status = play_all(&j, threads, err);
+    if (status == ONNXD_OK) status = ranks_gather(ranks, c->records, sizeof *c->records, c->n_genomes, err);
+    if (status == ONNXD_OK)
+        status = ranks_gather(ranks, j.results, j.n_matches * sizeof *j.results, c->n_genomes, err);
     if (status != ONNXD_OK) goto out;
     rate(&j, inherited);
     for (uint32_t i = 0; i < c->n_genomes; i++) {

@@ -17,6 +17,7 @@
 #include "base/threads.h"
 #include "evolve/local_inference.h"
 #include "evolve/match_set.h"
+#include "evolve/ranks.h"
 #include "neat/population.h"
 
 #define CONTEST_MAX_HALL 256
@@ -86,10 +87,11 @@ uint32_t contest_n_matches(const struct contest *contest);
 void contest_draw(const struct contest *contest, uint32_t generation, uint32_t i,
                   struct match_plan *ret_plans);
 
-/* Plays a generation's matches and writes each genome's fitness. backend NULL: in this process. */
+/* Plays a generation's matches and writes each genome's fitness. backend NULL: in this process; ranks NULL:
+ * all of them. Times are those of this rank. */
 ONNXD_MUST_USE onnxd_status contest_judge(struct contest *contest, const struct contest_backend *backend,
-                                          struct population *population, struct threads *threads,
-                                          onnxd_error *err);
+                                          struct ranks *ranks, struct population *population,
+                                          struct threads *threads, onnxd_error *err);
 
 /* Takes the generation's champion into the hall. */
 ONNXD_MUST_USE onnxd_status contest_remember(struct contest *contest, const struct population *population,

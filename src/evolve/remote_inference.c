@@ -47,7 +47,7 @@ struct remote {
     uint32_t *order; /* [n_rows] rows in the order asked */
     const struct row_batch *batch;
     uint32_t n_waiting;
-    bool broken; /* answers were lost: the connections are of no use */
+    bool broken;         /* answers were lost: the connections are of no use */
     onnxd_status status; /* of the answers so far */
     onnxd_error err;
     struct buf body;

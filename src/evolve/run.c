@@ -50,6 +50,7 @@ void run_free(struct run *run)
 /* One evaluation of a whole generation. Chunks report failure into their own place. */
 struct evaluation {
     struct run *run;
+    uint32_t first, n;    /* genomes: this rank's share */
     onnxd_status *status; /* [n_chunks] */
     onnxd_error *err;     /* [n_workers] */
 };
@@ -59,7 +60,7 @@ static void evaluate_chunk(void *context, uint32_t chunk, uint32_t worker)
     const struct evaluation *evaluation = context;
     struct run *run = evaluation->run;
     const struct task *task = run->options.task;
-    uint32_t first = chunk * task->chunk, n = run->population->n_genomes - first;
+    uint32_t done = chunk * task->chunk, first = evaluation->first + done, n = evaluation->n - done;
     if (n > task->chunk) n = task->chunk;
     onnxd_status status = task->evaluate(task, &run->options.task_options, &run->workers[worker],
                                          run->population->genomes + first, n, run->trials + first,
@@ -71,7 +72,8 @@ static void evaluate_chunk(void *context, uint32_t chunk, uint32_t worker)
 static onnxd_status judge_contest(struct run *run, onnxd_error *err)
 {
     struct population *p = run->population;
-    onnxd_status status = contest_judge(run->contest, run->options.backend, p, run->options.threads, err);
+    onnxd_status status = contest_judge(run->contest, run->options.backend, run->options.ranks, p,
+                                        run->options.threads, err);
     if (status != ONNXD_OK) return status;
     for (uint32_t i = 0; i < p->n_genomes; i++)
         run->trials[i] = (struct trial){.fitness = p->genomes[i].fitness};
@@ -87,8 +89,9 @@ static onnxd_status judge_contest(struct run *run, onnxd_error *err)
 static onnxd_status evaluate(struct run *run, onnxd_error *err)
 {
     if (run->contest != NULL) return judge_contest(run, err);
-    uint32_t chunk = run->options.task->chunk;
-    uint32_t n_chunks = (run->population->n_genomes + chunk - 1) / chunk;
+    uint32_t chunk = run->options.task->chunk, first, n, n_genomes = run->population->n_genomes;
+    ranks_share(run->options.ranks, n_genomes, &first, &n);
+    uint32_t n_chunks = (n + chunk - 1) / chunk;
     onnxd_status status = ONNXD_OK;
     onnxd_status *statuses = calloc(run->n_workers, sizeof *statuses);
     onnxd_error *errors = calloc(run->n_workers, sizeof *errors);
@@ -96,7 +99,7 @@ static onnxd_status evaluate(struct run *run, onnxd_error *err)
         status = error_set(err, ONNXD_ERR_NOMEM, "run: no memory");
         goto out;
     }
-    struct evaluation evaluation = {.run = run, .status = statuses, .err = errors};
+    struct evaluation evaluation = {.run = run, .first = first, .n = n, .status = statuses, .err = errors};
     if (run->options.threads != NULL)
         threads_run(run->options.threads, evaluate_chunk, &evaluation, n_chunks);
     else
@@ -105,8 +108,9 @@ static onnxd_status evaluate(struct run *run, onnxd_error *err)
         if (statuses[i] == ONNXD_OK) continue;
         status = statuses[i];
         if (err != NULL) *err = errors[i];
-        break;
+        goto out;
     }
+    status = ranks_gather(run->options.ranks, run->trials, sizeof *run->trials, n_genomes, err);
 out:
     free(statuses);
     free(errors);

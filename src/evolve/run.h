@@ -19,6 +19,7 @@
 
 #include "base/threads.h"
 #include "evolve/contest.h"
+#include "evolve/ranks.h"
 #include "evolve/task.h"
 #include "neat/population.h"
 
@@ -33,6 +34,7 @@ struct run_options {
     struct threads *threads; /* borrowed; NULL: the caller's thread alone */
     uint64_t memory_limit_bytes;
     struct contest_options contest;        /* of tasks that are contests */
+    struct ranks *ranks;                   /* borrowed; NULL: this process judges everything */
     const struct contest_backend *backend; /* borrowed; NULL: matches are played in this process */
 };
 
