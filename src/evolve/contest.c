@@ -251,10 +251,10 @@ out:
 static void play_task(void *context, uint32_t task, uint32_t worker)
 {
     const struct judgement *j = context;
-    uint32_t first = task * j->n_genomes_a_set, n = j->contest->n_genomes - first;
+    uint32_t done = task * j->n_genomes_a_set, n = j->n - done;
     if (j->status[worker] != ONNXD_OK) return;
-    j->status[worker] = play_set(j, first, n < j->n_genomes_a_set ? n : j->n_genomes_a_set, worker,
-                                 &j->errors[worker]);
+    if (n > j->n_genomes_a_set) n = j->n_genomes_a_set;
+    j->status[worker] = play_set(j, j->first + done, n, worker, &j->errors[worker]);
 }
 
 /* Ratings pass on with unchanged genomes; all matches of the generation then count in order. */
