@@ -38,7 +38,7 @@ void ISA(f32_log_softmax)(float *y, size_t ldy, const float *x, size_t ldx, size
         vf most = lowest, sum = vf_zero();
         EACH(x, cols, lowest, most = vf_max_nan(most, v);)
         vf shift = vf_set1(vf_hmax(most));
-        EACH(x, cols, lowest, sum = vf_add(sum, vf_keep(vf_exp(vf_sub(v, shift)), tail, vf_zero()));)
+        EACH(x, cols, lowest, sum = vf_add(sum, vf_exp(vf_sub(v, shift)));)
         vf log_sum = vf_log(vf_set1(vf_hsum(sum)));
         EACH(x, cols, lowest, PUT(y, vf_sub(vf_sub(v, shift), log_sum));)
     }

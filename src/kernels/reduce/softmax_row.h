@@ -10,7 +10,7 @@ SIMD_INLINE vf softmax_input(const float *x, const float *mask, vf scale, size_t
     return mask != NULL ? vf_add(v, vf_load(mask + j)) : v;
 }
 
-/* Lanes past the end are -infinity, whose exponential is 0. */
+/* Lanes past the end are -infinity, whose exponential is 0 (or NaN in a row that is NaN anyway). */
 SIMD_INLINE vf softmax_input_t(const float *x, const float *mask, vf scale, size_t j, vt tail)
 {
     vf v = vf_mul(scale, vf_load_t(x + j, tail));
@@ -23,7 +23,6 @@ SIMD_INLINE void softmax_row_short(float *y, const float *x, const float *mask, 
 {
     vf v = softmax_input_t(x, mask, scale, 0, tail);
     vf e = vf_exp(vf_sub(v, vf_set1(vf_hmax(v))));
-    e = vf_keep(e, tail, vf_zero()); /* a row of -infinity alone is NaN in its own lanes only */
     vf_store_t(y, tail, vf_div(e, vf_set1(vf_hsum(e))));
 }
 
@@ -42,7 +41,7 @@ SIMD_INLINE void softmax_row(float *y, const float *x, const float *mask, float 
     }
     if (whole < cols) {
         vf e = vf_exp(vf_sub(softmax_input_t(x, mask, scale, whole, tail), shift));
-        sum = vf_add(sum, vf_keep(e, tail, vf_zero()));
+        sum = vf_add(sum, e);
         vf_store_t(y + whole, tail, e);
     }
     vf factor = vf_set1(1.0f / vf_hsum(sum));
