@@ -205,7 +205,12 @@ static onnxd_status shapes_tile(struct op_shapes *s, onnxd_error *err)
     if (in->rank < 0) return ONNXD_OK;
     bool known = tile_counts(s, counts, (uint32_t)in->rank, &status, err);
     if (status != ONNXD_OK) return status;
-    for (int32_t i = 0; i < in->rank; i++) dims[i] = known ? dim_mul(in->dims[i], counts[i]) : dim_unknown();
+    for (int32_t i = 0; i < in->rank; i++) {
+        dims[i] = known ? dim_mul(in->dims[i], counts[i]) : dim_unknown();
+        if (known && dim_is_constant(in->dims[i]) && dim_is_constant(counts[i]) && !dim_is_known(dims[i]))
+            return op_error(err, s->node, ONNXD_ERR_LIMIT, "%lld repeats of %lld elements on axis %d",
+                            (long long)counts[i].n, (long long)in->dims[i].n, i);
+    }
     shapes_set(s, 0, in->type, in->rank, dims);
     follow_repeated(s);
     return ONNXD_OK;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "ops/elements.h"
+#include "ops/infer.h"
 #include "ops/op_body.h"
 
 /* ---- If ------------------------------------------------------------------------------------------ */
@@ -59,7 +59,7 @@ static onnxd_status run_if(struct op_run *run, onnxd_error *err)
 /* ---- Loop ---------------------------------------------------------------------------------------- */
 
 /* A body that never says stop ends here; nested loops share nothing, so this is per loop. */
-#define LOOP_MAX_ITERATIONS ((int64_t)1 << 22)
+#define LOOP_MAX_ITERATIONS ((int64_t)1 << 20)
 /* Room for stacked outputs to begin with when the count is not known to be small. */
 #define LOOP_FIRST_ROOM 16
 
@@ -76,9 +76,15 @@ struct loop {
     struct arena carried[2];   /* results of the last iteration and of the one before, which it read */
 };
 
+/* Count and condition may be left out, at the end altogether. */
+static uint32_t count_states(uint32_t n_in)
+{
+    return n_in > 2 ? n_in - 2 : 0;
+}
+
 static onnxd_status check_loop(const struct node *node, onnxd_error *err)
 {
-    uint32_t n_states = node->n_in - 2;
+    uint32_t n_states = count_states(node->n_in);
     if (n_states > node->n_out)
         return op_error(err, node, ONNXD_ERR_MODEL, "%u carried values need as many outputs, %u are there",
                         n_states, node->n_out);
@@ -102,7 +108,7 @@ static onnxd_status shapes_loop(struct op_shapes *s, onnxd_error *err)
 static onnxd_status begin_loop(struct op_run *run, struct loop *loop, int64_t max, onnxd_error *err)
 {
     loop->body = node_attribute_graph(run->node, "body");
-    loop->n_states = run->n_in - 2;
+    loop->n_states = count_states(run->n_in);
     loop->n_stacks = run->n_out - loop->n_states;
     uint32_t n = loop->n_states, k = loop->n_stacks;
     loop->states = op_allocate(run, (n + 1) * sizeof *loop->states);
@@ -173,13 +179,13 @@ static onnxd_status run_loop(struct op_run *run, onnxd_error *err)
     onnxd_status status = ONNXD_OK;
     int64_t max = INT64_MAX;
     struct loop loop = {.condition_value = 1};
-    if (run->in[0] != NULL) {
+    if (tensor_given(run->in, run->n_in, 0)) {
         status = check_scalar(run, 0, ONNXD_INT64, err);
         if (status != ONNXD_OK) return status;
         max = *(const int64_t *)run->in[0]->data;
         max = max < 0 ? 0 : max;
     }
-    if (run->in[1] != NULL) {
+    if (tensor_given(run->in, run->n_in, 1)) {
         status = check_scalar(run, 1, ONNXD_BOOL, err);
         if (status != ONNXD_OK) return status;
         loop.condition_value = body_scalar_bool(run->in[1]);
@@ -202,7 +208,7 @@ static onnxd_status run_loop(struct op_run *run, onnxd_error *err)
 
 const struct op_def ops_control[] = {
     {"", "If", 1, OP_LATEST, 1, 1, 1, OP_ANY_NUMBER, OP_DYNAMIC, check_if, shapes_if, NULL, NULL, run_if},
-    {"", "Loop", 1, OP_LATEST, 2, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, OP_DYNAMIC | OP_BLANKS, check_loop,
+    {"", "Loop", 1, OP_LATEST, 0, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, OP_DYNAMIC | OP_BLANKS, check_loop,
      shapes_loop, NULL, NULL, run_loop},
     {0},
 };

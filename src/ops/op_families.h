@@ -45,9 +45,14 @@
     X(ops_normalize) \
     X(ops_pad) \
     X(ops_pool) \
+    X(ops_qlinear) \
+    X(ops_quantize) \
     X(ops_random) \
     X(ops_reduce) \
     X(ops_reshape) \
+    X(ops_resize) \
+    X(ops_roi) \
+    X(ops_sample) \
     X(ops_scan) \
     X(ops_scatter) \
     X(ops_select) \

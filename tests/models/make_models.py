@@ -383,6 +383,76 @@ def graphs():
           {"table": rng.normal(size=(4, 3)).astype(np.float32)}, ml=2)
 
 
+# ---- hostile models: each must be refused with a clear word (test_hostile.c) -----------------------------------
+
+def hostile():
+    F, I, B = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+    node, info = helper.make_node, helper.make_tensor_value_info
+
+    def save(name, nodes, outputs, inits=(), x_dims=(2, 3), opset=16):
+        graph = helper.make_graph(nodes, name, [info("x", F, x_dims)], [info(n, t, None) for n, t in outputs.items()],
+                                  [numpy_helper.from_array(a, n) for n, a in dict(inits).items()])
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset),
+                                                       helper.make_opsetid("ai.onnx.ml", 3)])
+        made.ir_version = 8
+        folder = HERE / "hostile"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.onnx").write_bytes(made.SerializeToString())
+
+    forever = helper.make_graph([node("Identity", ["keep"], ["again"]), node("Identity", ["s"], ["t"])], "body",
+                                [info("i", I, []), info("keep", B, []), info("s", F, [2, 3])],
+                                [info("again", B, []), info("t", F, [2, 3])])
+    save("loop_forever", [node("Loop", ["", "yes", "x"], ["y"], body=forever, name="spin")], {"y": F},
+         {"yes": np.array(True)})
+    hoard = helper.make_graph([node("Identity", ["keep"], ["again"]), node("Concat", ["s", "s"], ["t"], axis=0)],
+                              "body", [info("i", I, []), info("keep", B, []), info("s", F, None)],
+                              [info("again", B, []), info("t", F, None)])
+    save("loop_doubling", [node("Loop", ["", "yes", "x"], ["y"], body=hoard, name="grow")], {"y": F},
+         {"yes": np.array(True)})
+    stack = helper.make_graph([node("Identity", ["keep"], ["again"]), node("Identity", ["x"], ["row"])],
+                              "body", [info("i", I, []), info("keep", B, [])],
+                              [info("again", B, []), info("row", F, [2, 3])])
+    save("loop_stacking", [node("Loop", ["count", ""], ["y"], body=stack, name="pile")], {"y": F},
+         {"count": np.array(2**62)})
+    save("scan_without_steps", [node("Scan", ["x"], ["y"], body=helper.make_graph(
+        [node("Identity", ["r"], ["o"])], "b", [info("r", F, [3])], [info("o", F, [3])]), num_scan_inputs=2)], {"y": F})
+    save("if_of_three_bodies", [node("If", ["c"], ["y"], then_branch=helper.make_graph(
+        [node("Relu", ["x"], ["r"])], "t", [], [info("r", F, None)]))], {"y": F}, {"c": np.array(True)})
+    save("sequence_position", [node("SequenceConstruct", ["x"], ["s"]), node("SequenceAt", ["s", "p"], ["y"],
+                                                                             name="pick")], {"y": F},
+         {"p": np.array(7)})
+
+    def tree(name, **changes):
+        good = dict(nodes_treeids=[0, 0, 0], nodes_nodeids=[0, 1, 2], nodes_featureids=[0, 0, 0],
+                    nodes_modes=["BRANCH_LEQ", "LEAF", "LEAF"], nodes_values=[0.5, 0.0, 0.0],
+                    nodes_truenodeids=[1, 0, 0], nodes_falsenodeids=[2, 0, 0], target_treeids=[0, 0],
+                    target_nodeids=[1, 2], target_ids=[0, 0], target_weights=[1.0, 2.0], n_targets=1)
+        good.update(changes)
+        save(name, [ml_node("TreeEnsembleRegressor", ["x"], ["y"], name="forest", **good)], {"y": F})
+
+    tree("tree_cycle", nodes_modes=["BRANCH_LEQ"] * 3, nodes_truenodeids=[1, 2, 0], nodes_falsenodeids=[2, 0, 1])
+    tree("tree_shared_child", nodes_falsenodeids=[1, 0, 0])
+    tree("tree_missing_child", nodes_truenodeids=[9, 0, 0])
+    tree("tree_wide_feature", nodes_featureids=[2**40, 0, 0])
+    tree("tree_feature_outside", nodes_featureids=[3, 0, 0])
+    tree("tree_weight_nowhere", target_nodeids=[1, 8])
+    tree("tree_weight_id", target_ids=[0, 5])
+    tree("tree_short_list", nodes_values=[0.5])
+    tree("tree_mode", nodes_modes=["BRANCH_LEQ", "LEAF", "TWIG"])
+    tree("tree_many_targets", n_targets=2**40)
+    tree("tree_node_id", nodes_nodeids=[0, 1, -2])
+    save("svm_counts", [ml_node("SVMClassifier", ["x"], ["y", "z"], name="svm", kernel_type="RBF",
+         kernel_params=[0.1, 0.0, 0.0], support_vectors=[0.0] * 6, coefficients=[1.0], rho=[0.0],
+         vectors_per_class=[2**31, 2**31], classlabels_ints=[0, 1])], {"y": I, "z": F})
+    save("linear_short", [ml_node("LinearClassifier", ["x"], ["y", "z"], name="lin", coefficients=[1.0, 2.0],
+         intercepts=[0.0, 0.0, 0.0], classlabels_ints=[0, 1, 2])], {"y": I, "z": F})
+    save("scaler_width", [ml_node("Scaler", ["x"], ["y"], name="scale", offset=[0.0] * 5, scale=[1.0])], {"y": F})
+    save("label_encoder_lengths", [ml_node("LabelEncoder", ["x"], ["y"], name="labels", keys_floats=[1.0, 2.0],
+                                           values_int64s=[1])], {"y": I})
+    save("feature_vectorizer_width", [ml_node("FeatureVectorizer", ["x", "x"], ["y"], name="vec",
+                                              inputdimensions=[2**50, 3])], {"y": F})
+
+
 # ---- writing ---------------------------------------------------------------------------------------------------
 
 def json_tensor(a):
@@ -418,6 +488,7 @@ def main():
     svm()
     features()
     graphs()
+    hostile()
     names = [n for n in MODELS if not sys.argv[1:] or n in sys.argv[1:]]
     jobs = []
     for name in names:
