@@ -3,13 +3,12 @@
  * usage: test_conformance [--verbose] [--failed] [--write-docs] [TEST...]
  *   TEST           a test such as node/test_abs, or the start of names such as node/test_if; all by default
  *   --verbose      one line for each test with its first difference or error, and results per operator
- *   --failed       prints the names of the tests that fail though not excluded, as not_yet.txt holds them
+ *   --failed       prints the names of the tests that fail though not excluded, nothing else
  *   --write-docs   writes docs/operators.md
  *
  * Without options it is the gate: every test must pass but those of tests/conformance/excluded.txt (NAME
- * and the reason). While operators are missing, tests/conformance/not_yet.txt names tests that need not
- * pass; one that does is an error, so that the list can only shrink. The lists in the shared material, where
- * present, must not name an excluded test. */
+ * and the reason), the lists in the shared material, where present, must not name an excluded test, and
+ * docs/operators.md must say what --write-docs would write. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,15 +22,14 @@
 
 enum { MAX_TESTS = 4096, MAX_NAME = 128, MAX_LIST_BYTES = 1 << 20, DOC_BYTES = 1 << 20 };
 
+#define DOC_PATH SOURCE_DIR "/docs/operators.md"
+
 static const char *const groups[] = {"node", "simple", "pytorch-operator", "pytorch-converted"};
 enum { N_GROUPS = sizeof groups / sizeof groups[0] };
 
-enum expectation { MUST_PASS, NOT_YET, EXCLUDED };
-
 struct conformance_test {
     char name[MAX_NAME];
-    enum expectation expected;
-    bool passed;
+    bool excluded, passed;
 };
 
 struct suite {
@@ -99,31 +97,20 @@ static bool each_line(struct suite *suite, const char *file, line_fn fn)
     return all;
 }
 
-static bool mark(struct suite *suite, const char *name, enum expectation expected)
+static bool exclude(struct suite *suite, const char *name)
 {
     struct conformance_test *test = find_test(suite, name);
-    if (test != NULL) test->expected = expected;
+    if (test != NULL)
+        test->excluded = true;
+    else
+        printf("excluded.txt names %s, which does not exist\n", name);
     return test != NULL;
-}
-
-static bool mark_excluded(struct suite *suite, const char *name)
-{
-    if (mark(suite, name, EXCLUDED)) return true;
-    printf("excluded.txt names %s, which does not exist\n", name);
-    return false;
-}
-
-static bool mark_not_yet(struct suite *suite, const char *name)
-{
-    if (mark(suite, name, NOT_YET)) return true;
-    printf("not_yet.txt names %s, which does not exist\n", name);
-    return false;
 }
 
 static bool check_listed(struct suite *suite, const char *name)
 {
     const struct conformance_test *test = find_test(suite, name);
-    if (test != NULL && test->expected != EXCLUDED) return true;
+    if (test != NULL && !test->excluded) return true;
     printf("%s must pass, but is %s\n", name, test == NULL ? "absent" : "excluded");
     return false;
 }
@@ -139,16 +126,13 @@ static bool run(void *context, uint32_t task, char *text)
 }
 
 /* In the words of cmocka, which tools/run_tests counts: a failure is named twice. */
-static void report_gate(const struct conformance_test *test, const char *text)
+static bool report_gate(const char *name, bool passed, const char *text)
 {
-    if (test->expected == EXCLUDED || (test->expected == NOT_YET && !test->passed)) return;
-    if (test->expected == MUST_PASS && test->passed) {
-        printf("[       OK ] %s\n", test->name);
-        return;
-    }
-    printf("%s: %s\n", test->name,
-           test->passed ? "passes now: remove its line from tests/conformance/not_yet.txt" : text);
-    printf("[  FAILED  ] %s\n[  FAILED  ] %s\n", test->name, test->name);
+    if (passed)
+        printf("[       OK ] %s\n", name);
+    else
+        printf("%s: %s\n[  FAILED  ] %s\n[  FAILED  ] %s\n", name, text, name, name);
+    return passed;
 }
 
 static void done(void *context, uint32_t task, bool passed, const char *text)
@@ -156,10 +140,12 @@ static void done(void *context, uint32_t task, bool passed, const char *text)
     struct suite *suite = context;
     struct conformance_test *test = &suite->tests[task];
     test->passed = passed;
-    if (suite->gate)
-        report_gate(test, text);
+    if (suite->gate && !test->excluded)
+        report_gate(test->name, passed, text);
+    else if (suite->gate)
+        return;
     else if (suite->only_failed)
-        printf(passed || test->expected == EXCLUDED ? "" : "%s\n", test->name);
+        printf(passed || test->excluded ? "" : "%s\n", test->name);
     else if (suite->verbose || !passed)
         printf("%s %s%s%s\n", passed ? "pass" : "FAIL", test->name, passed ? "" : ": ", passed ? "" : text);
 }
@@ -219,25 +205,29 @@ static void print_operators(const struct operators_tally *tally)
                    tally->operators[i].name);
 }
 
-static bool write_docs(const struct suite *suite, const struct operators_tally *tally)
+static void make_docs(const struct suite *suite, const struct operators_tally *tally, struct buf *text)
 {
-    struct buf group_lines, excluded, text;
-    onnxd_error err;
+    struct buf group_lines, excluded;
     buf_init(&group_lines, DOC_BYTES);
     buf_init(&excluded, DOC_BYTES);
-    buf_init(&text, DOC_BYTES);
     write_groups(suite, &group_lines);
     write_excluded(&excluded);
     buf_append_char(&group_lines, 0);
     buf_append_char(&excluded, 0);
-    operators_doc_write(tally, group_lines.data, excluded.data, &text);
-    bool written = !text.failed &&
-                   file_replace(SOURCE_DIR "/docs/operators.md", text.data, text.n, &err) == ONNXD_OK;
-    if (!written) printf("cannot write docs/operators.md\n");
+    operators_doc_write(tally, group_lines.data, excluded.data, text);
     buf_done(&group_lines);
     buf_done(&excluded);
-    buf_done(&text);
-    return written;
+}
+
+static bool docs_agree(const struct buf *text)
+{
+    char *bytes = NULL;
+    size_t n = 0;
+    onnxd_error err;
+    bool agree = file_read(DOC_PATH, DOC_BYTES, &bytes, &n, &err) == ONNXD_OK && n == text->n &&
+                 memcmp(bytes, text->data, n) == 0;
+    free(bytes);
+    return agree;
 }
 
 /* ---- */
@@ -245,19 +235,20 @@ static bool write_docs(const struct suite *suite, const struct operators_tally *
 static struct suite suite;
 static struct operators_tally tally;
 
-static int check_lists(bool excluded)
+static bool gate_passes(bool lists, const struct buf *docs)
 {
-    bool lists = excluded && each_line(&suite, "tests/conformance/not_yet.txt", mark_not_yet) &&
-                 each_line(&suite, "../shared/conformance/mustpass.txt", check_listed) &&
-                 each_line(&suite, "../shared/conformance/reachable.txt", check_listed);
-    printf(lists ? "[       OK ] lists\n" : "[  FAILED  ] lists\n[  FAILED  ] lists\n");
-    return lists ? 0 : 1;
+    bool passes = report_gate("lists", lists, "see above");
+    for (uint32_t i = 0; i < suite.n; i++)
+        passes = passes && (suite.tests[i].passed || suite.tests[i].excluded);
+    return report_gate("docs", docs_agree(docs),
+                       "docs/operators.md is out of date: run test_conformance --write-docs") &&
+           passes;
 }
 
 int main(int argc, char **argv)
 {
-    bool docs = false;
-    int n_only = 0, status = 0;
+    bool docs = false, passes = true;
+    int n_only = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--verbose") == 0)
             suite.verbose = true;
@@ -271,27 +262,33 @@ int main(int argc, char **argv)
     suite.gate = !suite.verbose && !suite.only_failed && !docs && n_only == 0;
     list_tests(&suite, argv + 1, n_only);
     if (suite.n == 0) {
-        printf(suite.gate && getenv("CI") == NULL ? "[  SKIPPED ] conformance\n[  SKIPPED ] conformance\n"
-                                                  : "no such test in %s\n",
-               CONFORMANCE_DATA);
-        return suite.gate && getenv("CI") == NULL ? 0 : 2;
+        bool skip = suite.gate && getenv("CI") == NULL;
+        printf(skip ? "[  SKIPPED ] conformance\n[  SKIPPED ] conformance\n"
+                    : "no such test in " CONFORMANCE_DATA "\n");
+        return skip ? 0 : 2;
     }
-    bool excluded = n_only > 0 || each_line(&suite, "tests/conformance/excluded.txt", mark_excluded);
-    if (suite.gate) status = check_lists(excluded);
+    bool lists = n_only > 0 || (each_line(&suite, "tests/conformance/excluded.txt", exclude) &&
+                                each_line(&suite, "../shared/conformance/mustpass.txt", check_listed) &&
+                                each_line(&suite, "../shared/conformance/reachable.txt", check_listed));
     struct isolate_limits limits = {2, isolate_sanitized() ? 120 : 30, (size_t)4 << 30};
     isolate_run(limits, run, done, &suite, suite.n);
     uint32_t n_passed = 0;
-    for (uint32_t i = 0; i < suite.n; i++) {
-        const struct conformance_test *test = &suite.tests[i];
-        n_passed += test->passed;
-        if (suite.gate ? test->expected != EXCLUDED && test->passed != (test->expected == MUST_PASS)
-                       : !test->passed)
-            status = 1;
-    }
+    for (uint32_t i = 0; i < suite.n; i++) n_passed += suite.tests[i].passed;
     if (suite.only_failed) return 0;
-    if (suite.verbose || docs) tally_suite(&suite, &tally);
+    if (suite.verbose || docs || suite.gate) tally_suite(&suite, &tally);
     if (suite.verbose) print_operators(&tally);
+    struct buf text;
+    buf_init(&text, DOC_BYTES);
+    if (docs || suite.gate) make_docs(&suite, &tally, &text);
+    if (suite.gate) {
+        passes = gate_passes(lists, &text);
+    } else if (docs) {
+        onnxd_error err;
+        passes = n_only == 0 && !text.failed && file_replace(DOC_PATH, text.data, text.n, &err) == ONNXD_OK;
+    } else {
+        passes = n_passed == suite.n;
+    }
+    buf_done(&text);
     printf("%u of %u tests passed\n", n_passed, suite.n);
-    if (docs) return n_only == 0 && write_docs(&suite, &tally) ? 0 : 1;
-    return status;
+    return passes ? 0 : 1;
 }

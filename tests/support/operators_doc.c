@@ -22,7 +22,8 @@ void operators_tally_init(struct operators_tally *tally)
 {
     tally->n = 0;
     const struct op_def *def;
-    for (uint32_t i = 0; (def = op_at(i)) != NULL; i++) find(tally, def->domain, def->name);
+    for (uint32_t i = 0; (def = op_at(i)) != NULL; i++) /* the optimiser's own are no user's concern */
+        if (strcmp(def->domain, "onnxd") != 0) find(tally, def->domain, def->name);
 }
 
 /* ---- counting ------------------------------------------------------------------------------------ */
@@ -36,7 +37,7 @@ static void see_graph(struct operators_tally *tally, const Onnx__GraphProto *gra
 {
     for (size_t i = 0; i < graph->n_node; i++) {
         const Onnx__NodeProto *node = graph->node[i];
-        const struct op_def *def = op_find(node->domain, node->op_type, 17);
+        const struct op_def *def = op_find(node->domain != NULL ? node->domain : "", node->op_type, 17);
         struct operator_tally *op = def != NULL ? find(tally, def->domain, def->name) : NULL;
         bool again = op == NULL;
         for (uint32_t k = 0; k < seen->n; k++) again = again || seen->operators[k] == op;
