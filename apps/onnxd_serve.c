@@ -14,12 +14,13 @@
 #include "base/log.h"
 #include "cli_options.h"
 #include "net/net_socket.h"
+#include "serve/api_keys.h"
 #include "serve/service.h"
 #include "serve/supervisor.h"
 
 struct settings {
     struct cli_texts models;
-    const char *repository, *host;
+    const char *repository, *host, *unix_path, *api_key_file;
     uint32_t port, workers, processes;
     int engine, loop, log_level, log_format;
     uint32_t max_batch, max_queue_size, max_head_bytes, max_connections, max_pipelined;
@@ -46,6 +47,9 @@ static const struct cli_option options[] = {
     {.type = CLI_HEADING, .help = "Network"},
     {"host", CLI_TEXT, AT(host), "ADDRESS", "address to listen on"},
     {"port", CLI_U32, AT(port), "PORT", "port to listen on; 0 picks a free one", 0, 65535, .env = "PORT"},
+    {"unix", CLI_TEXT, AT(unix_path), "PATH", "also listen on a unix socket"},
+    {"api-key-file", CLI_TEXT, AT(api_key_file), "FILE",
+     "only answer requests with one of these keys, one a line, as X-API-Key or Authorization: Bearer"},
     {"workers", CLI_U32, AT(workers), "N",
      "serving threads of each process; 0 means that all processes together have one for each usable CPU", 0,
      1024},
@@ -140,6 +144,7 @@ static struct service_options service_options(const struct settings *settings,
                     .max_answer_bytes = settings->max_answer_bytes},
         .request_timeout_ns = settings->request_timeout_ms * NS_PER_MS,
         .drain_timeout_ns = settings->drain_timeout_ms * NS_PER_MS,
+        .unix_fd = -1,
         .access_log = settings->access_log,
         .log_json = settings->log_format == 1,
     };
@@ -164,10 +169,29 @@ struct program { /* what all processes share */
     struct telemetry telemetry;
     int *fds; /* [processes * workers] */
     uint32_t n_fds;
+    struct api_keys *api_keys;
     uint16_t port; /* the first */
     char path[4096];
     char **argv;
 };
+
+static onnxd_status open_unix(struct program *program, onnxd_error *err)
+{
+    struct net_address address;
+    const char *path = program->settings->unix_path;
+    if (path == NULL) return ONNXD_OK;
+    onnxd_status status = net_address_unix(path, &address, err);
+    if (status != ONNXD_OK) return status;
+    return net_listen(&address, false, &program->options.unix_fd, NULL, err);
+}
+
+static onnxd_status read_keys(struct program *program, onnxd_error *err)
+{
+    if (program->settings->api_key_file == NULL) return ONNXD_OK;
+    onnxd_status status = api_keys_read(program->settings->api_key_file, &program->api_keys, err);
+    program->options.api_keys = program->api_keys;
+    return status;
+}
 
 static onnxd_status open_sockets(struct program *program, onnxd_error *err)
 {
@@ -203,6 +227,8 @@ static void close_sockets(struct program *program)
 {
     for (uint32_t i = 0; i < program->n_fds; i++) close(program->fds[i]);
     program->n_fds = 0;
+    if (program->options.unix_fd >= 0) close(program->options.unix_fd);
+    program->options.unix_fd = -1;
 }
 
 static void upgrade(void *context)
@@ -312,7 +338,8 @@ static int run(const struct settings *settings, const struct service_model *mode
     program.argv = words_of(&program, argc, argv);
     signal(SIGPIPE, SIG_IGN);
     int code = CLI_EXIT_OK;
-    if (program.argv == NULL || open_sockets(&program, &err) != ONNXD_OK ||
+    if (program.argv == NULL || read_keys(&program, &err) != ONNXD_OK ||
+        open_sockets(&program, &err) != ONNXD_OK || open_unix(&program, &err) != ONNXD_OK ||
         telemetry_create(settings->processes, program.options.n_workers, &program.telemetry, &err) !=
             ONNXD_OK) {
         code = cli_fail(command.name, &err);
@@ -328,6 +355,8 @@ static int run(const struct settings *settings, const struct service_model *mode
         code = supervisor_run(&supervised);
     }
     telemetry_done(&program.telemetry);
+    if (program.options.unix_fd >= 0) close(program.options.unix_fd);
+    api_keys_free(program.api_keys);
     free(program.fds);
     free(program.argv);
     return code;
@@ -342,6 +371,8 @@ int onnxd_serve_main(int argc, char **argv)
     if (code != CLI_GO_ON) return code;
     if (settings.models.n == 0 && settings.repository == NULL)
         return cli_usage_error(&command, "--model [NAME=]FILE or --repository DIR is missing");
+    if (settings.unix_path != NULL && settings.processes > 1 && settings.port_per_process)
+        return cli_usage_error(&command, "--unix: one socket cannot be split as --port-per-process asks");
     if (settings.admin && settings.processes > 1)
         return cli_usage_error(&command,
                                "--admin works with one process: a request would change one of them only");

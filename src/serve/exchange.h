@@ -6,7 +6,7 @@
 
 struct exchange {
     struct worker *worker;
-    const struct http_request *request;
+    struct http_request *request; /* its body unpacked */
     struct http_ticket ticket;
     enum http_route_id route;
 };

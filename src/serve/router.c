@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "protocol/predict_body.h"
+#include "serve/api_keys.h"
+#include "serve/gunzip.h"
 
 #define METHOD(name) (1u << HTTP_METHOD_##name)
 #define GET_OR_HEAD  (METHOD(GET) | METHOD(HEAD))
@@ -60,12 +62,34 @@ static bool starts_with(struct http_view path, const char *prefix, size_t n)
     return path.n >= n && memcmp(path.p, prefix, n) == 0 && (path.n == n || path.p[n] == '/');
 }
 
-/* True when the body is to be read as it is; answers otherwise. */
-static bool is_plain(struct exchange *exchange)
+/* Puts the body as it was before gzip in its place; answers when that cannot be. */
+static bool unpack_body(struct exchange *exchange)
 {
-    struct http_view encoding = exchange->request->headers[HTTP_HEADER_CONTENT_ENCODING];
+    struct worker *worker = exchange->worker;
+    struct http_request *request = exchange->request;
+    struct http_view encoding = request->headers[HTTP_HEADER_CONTENT_ENCODING];
+    onnxd_error err;
     if (encoding.n == 0 || HTTP_VIEW_IS(encoding, "identity")) return true;
-    exchange_fail(exchange, 415, "Content-Encoding: expected identity");
+    if (!HTTP_VIEW_IS(encoding, "gzip") && !HTTP_VIEW_IS(encoding, "x-gzip")) {
+        exchange_fail(exchange, 415, "Content-Encoding: expected gzip or identity");
+        return false;
+    }
+    onnxd_status status = gunzip_body(&worker->gunzip, request->body, worker->config->max_body_bytes,
+                                      &worker->unpacked, &request->body, &err);
+    if (status != ONNXD_OK) exchange_fail_status(exchange, status, err.message);
+    return status == ONNXD_OK;
+}
+
+/* Health is told to anybody: load balancers have no keys. */
+static bool may_ask(struct exchange *exchange)
+{
+    const struct api_keys *keys = exchange->worker->config->api_keys;
+    if (keys == NULL || exchange->route == ROUTE_HEALTH || api_keys_allow(keys, exchange->request))
+        return true;
+    buf_reset(&exchange->worker->body);
+    error_body_write(&exchange->worker->body,
+                     "a valid key is missing: expected X-API-Key: KEY or Authorization: Bearer KEY");
+    exchange_answer(exchange, 401, NULL, "WWW-Authenticate: Bearer\r\n");
     return false;
 }
 
@@ -77,7 +101,7 @@ void route_request(struct exchange *exchange)
                       : starts_with(request->path, "/v2", 3) ? ROUTE_V2
                       : starts_with(request->path, "/v1", 3) ? ROUTE_V1
                                                              : ROUTE_UNKNOWN;
-    if (!is_plain(exchange)) return;
+    if (!may_ask(exchange) || !unpack_body(exchange)) return;
     if (route != NULL && !(route->methods & 1u << request->method))
         exchange_refuse_method(exchange, route->allow);
     else if (route != NULL)

@@ -1,5 +1,7 @@
 #include "serve/service.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,6 +197,15 @@ static onnxd_status start_worker(struct service *service, uint32_t index, int fd
         close(fd);
         return status;
     }
+    if (service->options.unix_fd >= 0) { /* every worker takes from the one queue of the unix socket */
+        int copy = fcntl(service->options.unix_fd, F_DUPFD_CLOEXEC, 3);
+        status = copy < 0 ? error_set(err, ONNXD_ERR_IO, "cannot copy the unix socket: %s", strerror(errno))
+                          : http_server_listen(thread->server, copy, err);
+        if (status != ONNXD_OK) {
+            if (copy >= 0) close(copy);
+            return status;
+        }
+    }
     if (pthread_create(&thread->thread, NULL, run_worker, thread) != 0)
         return error_set(err, ONNXD_ERR_NOMEM, "cannot start worker thread %u", index);
     thread->started = true;
@@ -221,6 +232,8 @@ onnxd_status service_start(const struct service_options *options, const struct m
     service->config = (struct worker_config){.telemetry = &service->telemetry,
                                              .request_timeout_ns = options->request_timeout_ns,
                                              .max_answer_bytes = options->version.max_answer_bytes,
+                                             .api_keys = options->api_keys,
+                                             .max_body_bytes = options->limits.max_body_bytes,
                                              .access_log = options->access_log,
                                              .log_json = options->log_json};
     status = load_models(service, err);

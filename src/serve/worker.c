@@ -11,6 +11,7 @@
 #include "protocol/v1_body.h"
 #include "protocol/v2_response.h"
 #include "serve/exchange.h"
+#include "serve/gunzip.h"
 
 #define BODY_KEEP_BYTES  (1u << 20)
 #define CPU_READ_EVERY   (50u * NS_PER_MS)
@@ -167,7 +168,8 @@ static void on_request(void *context, const struct http_request *request, struct
 {
     struct worker *worker = context;
     if (worker->parsed_ns < request->complete_ns) worker->parsed_ns = request->complete_ns;
-    struct exchange exchange = {.worker = worker, .request = request, .ticket = ticket};
+    struct http_request copy = *request;
+    struct exchange exchange = {.worker = worker, .request = &copy, .ticket = ticket};
     route_request(&exchange);
 }
 
@@ -256,6 +258,7 @@ static void on_wake_end(void *context)
     take_offered(worker);
     write_access(worker);
     publish_stats(worker);
+    if (worker->unpacked.used_bytes > 0) arena_done(&worker->unpacked);
     buf_reset(&worker->body);
     buf_shrink(&worker->body, BODY_KEEP_BYTES);
 }
@@ -274,6 +277,7 @@ onnxd_status worker_init(struct worker *worker, const struct worker_config *conf
     worker->stats = telemetry_worker(config->telemetry, process, index);
     worker->sink = (struct lane_sink){
         .context = worker, .answer = answer_call, .is_waiting = is_waiting, .ran = ran};
+    arena_init(&worker->unpacked, 64 * (config->max_body_bytes + (1u << 20)));
     buf_init(&worker->body, config->max_answer_bytes);
     buf_init(&worker->access, ACCESS_MAX_BYTES);
     return ONNXD_OK;
@@ -285,6 +289,8 @@ void worker_done(struct worker *worker)
     catalog_unref(atomic_exchange(&worker->offered, NULL));
     catalog_unref(worker->catalog);
     worker->catalog = NULL;
+    gunzip_free(worker->gunzip);
+    arena_done(&worker->unpacked);
     buf_done(&worker->body);
     buf_done(&worker->access);
 }

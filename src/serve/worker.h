@@ -16,6 +16,8 @@
 #include "serve/lane.h"
 #include "serve/telemetry.h"
 
+struct api_keys;
+struct gunzip;
 struct repository;
 
 struct worker_config { /* the same for all workers; immutable but for the atomics */
@@ -24,6 +26,8 @@ struct worker_config { /* the same for all workers; immutable but for the atomic
     uint64_t max_answer_bytes;
     struct repository *repository; /* for its index; and with `admin` to load and unload */
     bool admin;
+    const struct api_keys *api_keys; /* NULL: anybody may ask */
+    uint64_t max_body_bytes;         /* of a gzip body, unpacked */
     bool access_log;
     bool log_json;
     /* Takes whole lines of the access log. NULL: standard output. */
@@ -42,6 +46,8 @@ struct worker {
     struct worker_stats *stats;
     struct lane *busy, *last_busy;
     struct lane_sink sink;
+    struct gunzip *gunzip;
+    struct arena unpacked;   /* bodies of this wake-up that came packed */
     struct buf body;         /* of the answer being written */
     struct buf access;       /* lines of this wake-up */
     uint64_t parsed_ns;      /* when the request before was done with, to time the next */

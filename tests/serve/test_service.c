@@ -32,6 +32,7 @@ static onnxd_status start(struct server *server, const struct service_model *mod
         .version = {.max_batch = 64, .max_queue_size = 64, .max_answer_bytes = 1 << 24},
         .request_timeout_ns = WAIT_NS,
         .drain_timeout_ns = WAIT_NS,
+        .unix_fd = -1,
     };
     int fds[4];
     uint16_t port;

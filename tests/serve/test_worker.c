@@ -1,5 +1,8 @@
 #include <stdlib.h>
+#include <unistd.h>
+#include <zlib.h>
 
+#include "serve/api_keys.h"
 #include "serve/worker.h"
 #include "support/fake_model.h"
 #include "support/wire.h"
@@ -43,6 +46,7 @@ static void bench_init(struct bench *bench, uint32_t max_batch)
     bench->config = (struct worker_config){.telemetry = &bench->telemetry,
                                            .request_timeout_ns = 5 * (uint64_t)NS_PER_S,
                                            .max_answer_bytes = 1 << 20,
+                                           .max_body_bytes = 2000,
                                            .access_log = true,
                                            .access_sink = keep_access,
                                            .access_context = &bench->access,
@@ -417,6 +421,109 @@ static void bodies_that_are_wrong_are_told_why(void **state)
     bench_done(&bench);
 }
 
+static void give_gzip(struct bench *bench, struct wire *wire, const char *text, size_t n, size_t cut)
+{
+    unsigned char packed[4096];
+    char head[128];
+    z_stream stream = {0};
+    assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    stream.next_in = (unsigned char *)(uintptr_t)text;
+    stream.avail_in = (uInt)n;
+    stream.next_out = packed;
+    stream.avail_out = sizeof packed;
+    assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
+    size_t n_packed = sizeof packed - stream.avail_out - cut;
+    deflateEnd(&stream);
+    int n_head = snprintf(
+        head, sizeof head,
+        "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
+        n_packed);
+    char all[8192];
+    memcpy(all, head, (size_t)n_head);
+    memcpy(all + n_head, packed, n_packed);
+    wire_give(&bench->rig, wire, all, (size_t)n_head + n_packed);
+}
+
+static void gzip_bodies_are_unpacked_within_limits(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 8);
+    struct wire *wires[5];
+    for (int i = 0; i < 5; i++) wires[i] = wire_open(&bench.rig);
+    char *bomb = calloc(1, 1 << 20);
+    assert_non_null(bomb);
+    memset(bomb, ' ', 1 << 20);
+    give_gzip(&bench, wires[0], "{\"features\":[1,2,3]}", 20, 0);
+    give_gzip(&bench, wires[1], "{\"features\":[1,2,4]}", 20, 0);
+    give_gzip(&bench, wires[2], bomb, 1 << 20, 0);
+    give_gzip(&bench, wires[3], "{\"features\":[1,2,3]}", 20, 5);
+    static const char odd[] =
+        "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx";
+    wire_give(&bench.rig, wires[4], odd, sizeof odd - 1);
+    rig_wake(&bench.rig);
+    assert_response(wires[0], 0, 200, "\"ctr\":6,");
+    assert_response(wires[1], 0, 200, "\"ctr\":7,");
+    assert_response(wires[2], 0, 413, "unpacked body is larger than max-body-bytes = 2000");
+    assert_response(wires[3], 0, 400, "not whole and valid gzip");
+    assert_response(wires[4], 0, 415, "expected gzip or identity");
+    for (int i = 0; i < 5; i++) wire_free(&bench.rig, wires[i]);
+    free(bomb);
+    bench_done(&bench);
+}
+
+static void keys_open_everything_but_health(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/onnxd-keys-XXXXXX";
+    onnxd_error err;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    static const char text[] = "# clients\nfirst-key-1\n\nsecond-key-22\r\n";
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    struct api_keys *keys = NULL;
+    assert_ok(api_keys_read(path, &keys, &err), err);
+    static const struct {
+        const char *target, *header;
+        int status;
+    } cases[] = {
+        {"/", "", 401},
+        {"/metrics", "X-API-Key: first-key-2\r\n", 401},
+        {"/", "X-API-Key: first-key-\r\n", 401},
+        {"/", "X-API-Key: first-key-11\r\n", 401},
+        {"/nothing", "", 401},
+        {"/", "Authorization: Basic first-key-1\r\n", 401},
+        {"/", "X-API-Key: # clients\r\n", 401},
+        {"/", "X-API-Key: first-key-1\r\n", 200},
+        {"/", "Authorization: Bearer second-key-22\r\n", 200},
+        {"/", "authorization: bearer second-key-22\r\n", 200},
+        {"/health", "", 200},
+        {"/v2/health/ready", "", 200},
+    };
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 8);
+    bench.config.api_keys = keys;
+    struct wire *wire = wire_open(&bench.rig);
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char request[256];
+        snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n", cases[i].target,
+                 cases[i].header);
+        wire_send(&bench.rig, wire, request);
+        assert_response(wire, i, cases[i].status, "");
+    }
+    wire_free(&bench.rig, wire);
+    bench_done(&bench);
+    api_keys_free(keys);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_fails(api_keys_read(path, &keys, &err), ONNXD_ERR_FORMAT, err, "has no key");
+    assert_int_equal(pwrite(fd, "good-key\nshort\n", 15, 0), 15);
+    assert_fails(api_keys_read(path, &keys, &err), ONNXD_ERR_FORMAT, err, "line 2");
+    close(fd);
+    unlink(path);
+}
+
 static void what_happened_is_counted_and_logged(void **state)
 {
     (void)state;
@@ -524,6 +631,8 @@ int main(void)
         cmocka_unit_test(a_new_catalog_is_taken_up_between_wake_ups),
         cmocka_unit_test(routes_answer_for_themselves),
         cmocka_unit_test(bodies_that_are_wrong_are_told_why),
+        cmocka_unit_test(gzip_bodies_are_unpacked_within_limits),
+        cmocka_unit_test(keys_open_everything_but_health),
         cmocka_unit_test(what_happened_is_counted_and_logged),
         cmocka_unit_test(loading_fails_with_a_word_and_leaves_nothing),
         cmocka_unit_test(catalogs_keep_the_newest_first),
