@@ -47,9 +47,10 @@ static void decide(struct load_audit *a, const struct load_result *r)
     } else if (load_is_open(o) && a->rate_reached < RATE_LIMIT * a->rate_asked) {
         a->client_limited = false;
         snprintf(a->verdict, size,
-                 "The server answered %.0f of %.0f requests/s: it is overloaded, and times grow with the "
-                 "length of the run.",
-                 a->rate_reached, a->rate_asked);
+                 "The server answered %.0f of %.0f requests/s, the last %.2f s after the end: it is "
+                 "overloaded, and times "
+                 "grow with the length of the run.",
+                 a->rate_reached, a->rate_asked, r->lag_s);
     } else {
         a->client_limited = false;
         snprintf(a->verdict, size, "Nothing casts doubt on these figures.");
@@ -63,7 +64,8 @@ void load_audit_fill(struct load_result *result, const struct load_machine *befo
     const struct load_record *r = result->record;
     double elapsed = result->elapsed_s > 0 ? result->elapsed_s : 1e-9;
     *a = (struct load_audit){.client_busy = busiest, .n_cpus = after->n_cpus};
-    a->rate_reached = (double)r->n_done / elapsed;
+    /* Answers that came after the last request was due took that long to come. */
+    a->rate_reached = (double)r->n_done / (elapsed + result->lag_s);
     if (load_is_open(&result->options)) a->rate_asked = (double)r->n_due / elapsed;
     a->late_share = r->n_due > 0 ? (double)r->n_late / (double)r->n_due : 0;
     a->waited_share = r->n_due > 0 ? (double)r->n_waited / (double)r->n_due : 0;

@@ -118,7 +118,7 @@ static void text_audit(struct buf *buf, const struct load_result *r)
     buf_printf(buf, "    %s\n", a->verdict);
 }
 
-static void format_objective(const struct load_objective *o, char *out, size_t size)
+void load_format_objective(const struct load_objective *o, char *out, size_t size)
 {
     char found[24];
     if (isnan(o->found))
@@ -146,14 +146,14 @@ void load_report_text(const struct load_result *r, const struct load_objective *
     buf_printf(buf, "  %llu requests in %.2fs, %.2fMB read\n", (unsigned long long)r->record->n_done,
                r->elapsed_s, (double)r->record->bytes_read / 1048576);
     text_faults(buf, r);
-    double elapsed = r->elapsed_s > 0 ? r->elapsed_s : 1;
+    double elapsed = r->elapsed_s > 0 ? r->elapsed_s + r->lag_s : 1;
     buf_printf(buf, "Requests/sec: %11.2f\nTransfer/sec: %9.2fMB\n", (double)r->record->n_done / elapsed,
                (double)r->record->bytes_read / 1048576 / elapsed);
     text_audit(buf, r);
     if (n > 0) buf_append_text(buf, "  Objectives\n");
     for (uint32_t i = 0; i < n; i++) {
         char line[128];
-        format_objective(&o[i], line, sizeof line);
+        load_format_objective(&o[i], line, sizeof line);
         buf_printf(buf, "    %s\n", line);
     }
 }
@@ -287,6 +287,7 @@ void load_report_json(const struct load_result *r, const struct load_objective *
     json_key(&w, "connections");
     json_u64(&w, r->options.n_connections);
     json_member(&w, "elapsed_s", r->elapsed_s);
+    json_member(&w, "lag_s", r->lag_s);
     json_key(&w, "requests");
     json_u64(&w, r->record->n_done);
     json_member(&w, "requests_per_s", load_rate(r));
@@ -334,7 +335,7 @@ void load_report_markdown(const struct load_result *r, const struct load_objecti
     buf_printf(buf, "| max | %s |\n| client CPU | %.2f us a request |\n\n%s\n", text, r->audit.client_cpu_us,
                r->audit.verdict);
     for (uint32_t i = 0; i < n; i++) {
-        format_objective(&o[i], text, sizeof text);
+        load_format_objective(&o[i], text, sizeof text);
         buf_printf(buf, "%s- %s\n", i == 0 ? "\n" : "", text);
     }
 }

@@ -22,6 +22,9 @@ void load_report_html(const struct load_result *r, const struct load_objective *
 /* "31.2us", "4.51ms", "1.20s" */
 void load_format_time(double ns, char *out, size_t size);
 
+/* "p99<1ms: kept, found 312us" */
+void load_format_objective(const struct load_objective *o, char *out, size_t size);
+
 /* The quantiles that reports show. */
 #define LOAD_N_QUANTILES 7
 extern const struct load_quantile {

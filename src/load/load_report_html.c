@@ -62,7 +62,7 @@ static void headline_table(struct buf *buf, const struct load_result *r)
     bool open = load_is_open(&r->options);
     buf_append_text(buf, "<h2>Results</h2><table>\n");
     snprintf(value, sizeof value, "%.0f /s", load_rate(r));
-    row(buf, "Throughput", value, "Good replies in a second, over the whole measured time.");
+    row(buf, "Throughput", value, "Good replies in a second, up to the last answer.");
     snprintf(value, sizeof value, "%.4g %%", load_error_share(r->record) * 100);
     row(buf, "Errors", value,
         "Requests that broke, timed out, were never sent, or got a status of 400 and above.");
@@ -203,9 +203,11 @@ void load_report_html(const struct load_result *r, const struct load_objective *
                (double)r->options.warm_up_ns / 1e9, (unsigned long long)r->record->n_done);
     headline_table(buf, r);
     if (n > 0) buf_append_text(buf, "<h2>Objectives</h2><table>\n");
-    for (uint32_t i = 0; i < n; i++)
-        row(buf, o[i].text, o[i].kept ? "kept" : "broken",
-            isnan(o[i].found) ? "Too few samples to say." : "");
+    for (uint32_t i = 0; i < n; i++) {
+        char found[128];
+        load_format_objective(&o[i], found, sizeof found);
+        row(buf, o[i].text, o[i].kept ? "kept" : "broken", found);
+    }
     if (n > 0) buf_append_text(buf, "</table>\n");
     percentile_chart(buf, r);
     course_charts(buf, r);

@@ -29,7 +29,8 @@ double load_error_share(const struct load_record *record)
 double load_rate(const struct load_result *result)
 {
     uint64_t bad = load_n_errors(result->record) - n_faults(result->record);
-    return result->elapsed_s > 0 ? (double)(result->record->n_done - bad) / result->elapsed_s : 0;
+    double seconds = result->elapsed_s + result->lag_s;
+    return seconds > 0 ? (double)(result->record->n_done - bad) / seconds : 0;
 }
 
 void load_record_merge(struct load_record *into, const struct load_record *from)

@@ -62,6 +62,7 @@ struct load_result {
     char url[1400];
     struct load_record *record; /* merged */
     double elapsed_s;           /* measured time */
+    double lag_s;               /* open loop: how long after it the last answer came */
     struct load_interval intervals[LOAD_N_INTERVALS];
     uint32_t n_intervals;
     double interval_s;

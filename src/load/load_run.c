@@ -211,6 +211,9 @@ static onnxd_status collect(struct run *run, const struct load_url *url, const s
     result.elapsed_s = (double)(run->end_ns - run->start_ns) / 1e9;
     for (uint32_t i = 0; i < run->n_started; i++) {
         load_record_merge(result.record, run->workers[i].record);
+        uint64_t last_ns = run->workers[i].last_reply_ns;
+        double lag = last_ns > run->end_ns ? (double)(last_ns - run->end_ns) / 1e9 : 0;
+        if (lag > result.lag_s) result.lag_s = lag;
         double busy = result.elapsed_s > 0 ? (double)run->workers[i].record->cpu_ns / 1e9 / result.elapsed_s
                                            : 0;
         if (busy > busiest) busiest = busy;

@@ -78,6 +78,7 @@ static void record_reply(struct load_worker *w, const struct load_sent *sent, ui
     }
     if (!counts(w, sent->due_ns, now_ns)) return;
     struct load_record *r = w->record;
+    w->last_reply_ns = now_ns;
     r->n_done++;
     r->status[status]++;
     histogram_record(&r->response, now_ns - sent->due_ns);

@@ -55,6 +55,7 @@ struct load_worker {
     uint32_t n_under_way;
     uint64_t next_sweep_ns;
     uint64_t cpu_start_ns;
+    uint64_t last_reply_ns; /* of a request that counts */
     char *scratch;
 };
 

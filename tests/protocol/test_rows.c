@@ -6,6 +6,8 @@
 
 #include "protocol/infer_body.h"
 #include "protocol/predict_body.h"
+#include "protocol/row_client.h"
+#include "protocol/v1_body.h"
 
 #define CAPACITY 8
 
@@ -368,6 +370,62 @@ static void answers_have_the_documented_forms(void **state)
     protocol_schema_done(&pair);
 }
 
+/* What the client writes the server reads, and the other way round, in every form. */
+static void clients_and_servers_understand_each_other(void **state)
+{
+    (void)state;
+    float x[] = {1, 2.5f, -3, 0.1f, 1e-20f, 16777216}, scores[] = {0.25f, 0.00042f}, pairs[] = {1, 2, 3, 4},
+          got[4];
+    const onnxd_tensor in = {ONNXD_FLOAT32, 2, {2, 3}, x};
+    const onnxd_io_info pair = {.name = "p", .type = ONNXD_FLOAT32, .rank = 2, .dims = {-1, 2}};
+    for (int wide = 0; wide < 2; wide++) {
+        const onnxd_tensor out = {ONNXD_FLOAT32, 2, {2, wide ? 2 : 1}, wide ? pairs : scores};
+        size_t width = wide ? 2 : 1;
+        for (int form = ROW_FORM_PREDICT; form <= ROW_FORM_V1; form++) {
+            struct setup s;
+            struct buf buf;
+            onnxd_error err = {0};
+            bool many = false;
+            uint32_t first = form == ROW_FORM_PREDICT ? 1 : 0, n = 2 - first;
+            setup_init(&s, &features3, 1, wide ? &pair : &ctr, 1, NULL);
+            buf_init(&buf, 4096);
+            assert_ok(row_request_write((enum row_form)form, &s.schema, &in, first, n, &buf, &err), err);
+            if (form == ROW_FORM_INFER)
+                assert_ok(infer_request_read(&s.schema, buf.data, buf.n, &s.rows, &err), err);
+            else if (form == ROW_FORM_V1)
+                assert_ok(v1_request_read(&s.schema, buf.data, buf.n, &s.rows, &many, &err), err);
+            else
+                assert_ok(predict_request_read(&s.schema, buf.data, buf.n, &s.rows, &many, &err), err);
+            assert_int_equal(s.rows.n, n);
+            assert_memory_equal(s.data[0], x + first * 3, n * 3 * sizeof(float));
+            buf_reset(&buf);
+            if (form == ROW_FORM_INFER)
+                assert_ok(infer_answer_write(&s.schema, &out, 2, first, n, 1, &buf, &err), err);
+            else if (form == ROW_FORM_V1)
+                assert_ok(v1_answer_write(&s.schema, &out, 2, first, n, false, &buf, &err), err);
+            else
+                assert_ok(predict_answer_write(&s.schema, &out, 2, first, n, many, 1, &buf, &err), err);
+            assert_ok(row_answer_read((enum row_form)form, buf.data, buf.n, n, width, got, &err), err);
+            assert_memory_equal(got, (float *)out.data + first * width, n * width * sizeof(float));
+            assert_fails(row_answer_read((enum row_form)form, buf.data, buf.n, n, width + 1, got, &err),
+                         ONNXD_ERR_SHAPE, err, "numbers, got");
+            if (form != ROW_FORM_PREDICT)
+                assert_fails(row_answer_read((enum row_form)form, buf.data, buf.n, 1, width, got, &err),
+                             ONNXD_ERR_SHAPE, err, "expected 1 rows, got 2");
+            buf_done(&buf);
+            setup_done(&s);
+        }
+    }
+    onnxd_error err;
+    static const char refused[] = "{\"error\":\"features: expected 3 numbers\"}";
+    assert_fails(row_answer_read(ROW_FORM_PREDICT, refused, sizeof refused - 1, 1, 1, got, &err),
+                 ONNXD_ERR_IO, err, "the server answered: features: expected 3 numbers");
+    assert_fails(row_answer_read(ROW_FORM_PREDICT, "{}", 2, 1, 1, got, &err), ONNXD_ERR_FORMAT, err,
+                 "no prediction");
+    assert_fails(row_answer_read(ROW_FORM_PREDICT, "[[", 2, 1, 1, got, &err), ONNXD_ERR_FORMAT, err,
+                 "an object");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +436,7 @@ int main(void)
         cmocka_unit_test(infer_takes_rows_and_grows_their_room),
         cmocka_unit_test(models_without_rows_are_refused),
         cmocka_unit_test(answers_have_the_documented_forms),
+        cmocka_unit_test(clients_and_servers_understand_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
