@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "engine/backend.h"
+#include "engine/backend_onnxruntime.h"
 
 #define DEFAULT_MAX_MODEL_BYTES ((uint64_t)2 << 30)
 
@@ -42,6 +42,17 @@ static onnxd_status load_with(const struct backend *backend, const struct model_
     return status;
 }
 
+/* What the native engine does not know, ONNX Runtime may. When it does not help either, the message stays
+ * the native one, which names the missing operators, and says why the other engine did not step in. */
+static onnxd_status load_otherwise(const struct model_source *source, const onnxd_model_options *options,
+                                   onnxd_model **ret_model, onnxd_error *err)
+{
+    onnxd_error other;
+    if (load_with(&backend_onnxruntime, source, options, ret_model, &other) == ONNXD_OK) return ONNXD_OK;
+    if (err == NULL) return ONNXD_ERR_UNSUPPORTED;
+    return error_set(err, ONNXD_ERR_UNSUPPORTED, "%.300s; %.180s", err->message, other.message);
+}
+
 onnxd_status onnxd_model_load_bytes(const void *bytes, size_t n_bytes, const char *folder,
                                     const onnxd_model_options *options, onnxd_model **ret_model,
                                     onnxd_error *err)
@@ -52,8 +63,11 @@ onnxd_status onnxd_model_load_bytes(const void *bytes, size_t n_bytes, const cha
     if (bytes == NULL || ret_model == NULL)
         return error_set(err, ONNXD_ERR_ARGUMENT, "model: bytes and result are needed");
     if (options->engine == ONNXD_ENGINE_ONNXRUNTIME)
-        return error_set(err, ONNXD_ERR_UNSUPPORTED, "engine 'onnxruntime' is not part of this build");
-    return load_with(&backend_native, &source, options, ret_model, err);
+        return load_with(&backend_onnxruntime, &source, options, ret_model, err);
+    onnxd_status status = load_with(&backend_native, &source, options, ret_model, err);
+    if (status == ONNXD_ERR_UNSUPPORTED && options->engine == ONNXD_ENGINE_AUTO)
+        return load_otherwise(&source, options, ret_model, err);
+    return status;
 }
 
 onnxd_status onnxd_model_load(const char *path, const onnxd_model_options *options, onnxd_model **ret_model,
