@@ -251,8 +251,9 @@ static onnxd_status session_create(void *model, const onnxd_session_options *opt
 
 static bool is_bound(const onnxd_tensor *bound, const onnxd_tensor *in)
 {
-    return in->type != ONNXD_STRING && bound->type == in->type && bound->rank == in->rank &&
-           bound->data == in->data && memcmp(bound->dims, in->dims, in->rank * sizeof *in->dims) == 0;
+    return in->type != ONNXD_STRING && !type_is_container(in->type) && bound->type == in->type &&
+           bound->rank == in->rank && bound->data == in->data &&
+           memcmp(bound->dims, in->dims, in->rank * sizeof *in->dims) == 0;
 }
 
 /* Values over the caller's memory; those of the last call serve again where nothing moved. */

@@ -50,7 +50,8 @@ static onnxd_status load_otherwise(const struct model_source *source, const onnx
     onnxd_error other;
     if (load_with(&backend_onnxruntime, source, options, ret_model, &other) == ONNXD_OK) return ONNXD_OK;
     if (err == NULL) return ONNXD_ERR_UNSUPPORTED;
-    return error_set(err, ONNXD_ERR_UNSUPPORTED, "%.300s; %.180s", err->message, other.message);
+    onnxd_error native = *err;
+    return error_set(err, ONNXD_ERR_UNSUPPORTED, "%.300s; %.180s", native.message, other.message);
 }
 
 onnxd_status onnxd_model_load_bytes(const void *bytes, size_t n_bytes, const char *folder,

@@ -82,6 +82,8 @@ struct ort_binding;
     X(80, get_item, struct ort_status *,                                                                     \
       (const struct ort_value *, int i, struct ort_allocator *, struct ort_value **))                        \
     X(81, count_items, struct ort_status *, (const struct ort_value *, size_t *))                            \
+    X(82, create_container, struct ort_status *,                                                             \
+      (const struct ort_value *const *items, size_t n, int kind, struct ort_value **))                       \
     X(93, release_status, void, (struct ort_status *))                                                       \
     X(95, release_session, void, (struct ort_session *))                                                     \
     X(96, release_value, void, (struct ort_value *))                                                         \

@@ -1,5 +1,6 @@
 #include "engine/ort_values.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -26,27 +27,63 @@ static onnxd_status fill_strings(const struct ort *ort, const onnxd_tensor *tens
     return ONNXD_OK;
 }
 
+static onnxd_status value_of_strings(const struct ort *ort, const onnxd_tensor *tensor,
+                                     struct ort_value **ret_value, onnxd_error *err)
+{
+    onnxd_status status = ort_check(
+        ort, ort->create_tensor(ort->allocator, tensor->dims, tensor->rank, ONNXD_STRING, ret_value), err);
+    return status == ONNXD_OK ? fill_strings(ort, tensor, *ret_value, err) : status;
+}
+
+static onnxd_status value_of_sequence(const struct ort *ort, const onnxd_sequence *sequence,
+                                      struct ort_value **ret_value, onnxd_error *err)
+{
+    struct ort_value **items = calloc(sequence->n + 1, sizeof *items);
+    if (items == NULL) return error_set(err, ONNXD_ERR_NOMEM, "no memory for a sequence");
+    onnxd_status status = ONNXD_OK;
+    for (size_t i = 0; i < sequence->n && status == ONNXD_OK; i++)
+        status = type_is_container(sequence->items[i].type)
+                     ? error_set(err, ONNXD_ERR_UNSUPPORTED,
+                                 "engine 'onnxruntime' takes sequences of tensors only")
+                     : ort_value_of_tensor(ort, &sequence->items[i], &items[i], err);
+    if (status == ONNXD_OK)
+        status = ort_check(ort,
+                           ort->create_container((const struct ort_value *const *)items, sequence->n,
+                                                 ORT_SEQUENCE, ret_value),
+                           err);
+    for (size_t i = 0; i < sequence->n; i++)
+        if (items[i] != NULL) ort->release_value(items[i]); /* the sequence holds its own references */
+    free(items);
+    return status;
+}
+
+static onnxd_status value_of_numbers(const struct ort *ort, const onnxd_tensor *tensor,
+                                     struct ort_value **ret_value, onnxd_error *err)
+{
+    static char nothing[64]; /* stands for the data of a tensor without elements */
+    size_t n_bytes = onnxd_tensor_n_bytes(tensor);
+    return ort_check(ort,
+                     ort->create_tensor_with_data(ort->memory, n_bytes > 0 ? tensor->data : nothing, n_bytes,
+                                                  tensor->dims, tensor->rank, (int)tensor->type, ret_value),
+                     err);
+}
+
 onnxd_status ort_value_of_tensor(const struct ort *ort, const onnxd_tensor *tensor,
                                  struct ort_value **ret_value, onnxd_error *err)
 {
-    static char nothing[64];
     struct ort_value *value = NULL;
     onnxd_status status;
-    if (tensor->type == ONNXD_STRING) {
-        status = ort_check(
-            ort, ort->create_tensor(ort->allocator, tensor->dims, tensor->rank, ONNXD_STRING, &value), err);
-        if (status == ONNXD_OK) status = fill_strings(ort, tensor, value, err);
-    } else {
-        if (type_is_container(tensor->type) || tensor->type == ONNXD_INT4 || tensor->type == ONNXD_UINT4)
-            return error_set(err, ONNXD_ERR_UNSUPPORTED, "engine 'onnxruntime' takes no %s here",
-                             onnxd_type_name(tensor->type));
-        size_t n_bytes = onnxd_tensor_n_bytes(tensor);
-        status = ort_check(ort,
-                           ort->create_tensor_with_data(ort->memory, n_bytes > 0 ? tensor->data : nothing,
-                                                        n_bytes, tensor->dims, tensor->rank,
-                                                        (int)tensor->type, &value),
-                           err);
-    }
+    bool is_other = type_is_container(tensor->type) || tensor->type == ONNXD_INT4 ||
+                    tensor->type == ONNXD_UINT4;
+    if (tensor->type == ONNXD_STRING)
+        status = value_of_strings(ort, tensor, &value, err);
+    else if (tensor->type == ONNXD_SEQUENCE)
+        status = value_of_sequence(ort, tensor->data, &value, err);
+    else if (is_other)
+        status = error_set(err, ONNXD_ERR_UNSUPPORTED, "engine 'onnxruntime' takes no %s",
+                           onnxd_type_name(tensor->type));
+    else
+        status = value_of_numbers(ort, tensor, &value, err);
     if (status == ONNXD_OK)
         *ret_value = value;
     else if (value != NULL)

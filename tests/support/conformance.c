@@ -133,13 +133,13 @@ static void make_dims_variable(Onnx__ModelProto *model)
     }
 }
 
-static bool run_form(const char *folder, enum form form, struct tolerance tolerance, struct arena *arena,
-                     char *text, size_t size)
+static bool run_form(onnxd_engine engine, const char *folder, enum form form, struct tolerance tolerance,
+                     struct arena *arena, char *text, size_t size)
 {
     char path[MAX_PATH];
     onnxd_error err = {0};
     onnxd_model *model = NULL;
-    onnxd_model_options options = {.engine = ONNXD_ENGINE_NATIVE, .no_optimize = form == NOT_OPTIMISED};
+    onnxd_model_options options = {.engine = engine, .no_optimize = form == NOT_OPTIMISED};
     Onnx__ModelProto *proto = conformance_read_model(folder);
     if (proto == NULL || proto->graph == NULL) {
         snprintf(text, size, "cannot read the model");
@@ -174,8 +174,19 @@ bool conformance_run(const char *folder, struct tolerance tolerance, char *text,
     arena_init(&arena, 0);
     for (int form = 0; passed && form < N_FORMS; form++) {
         int n = snprintf(text, text_size, "%s", form_names[form]);
-        passed = run_form(folder, (enum form)form, tolerance, &arena, text + n, text_size - (size_t)n);
+        passed = run_form(ONNXD_ENGINE_NATIVE, folder, (enum form)form, tolerance, &arena, text + n,
+                          text_size - (size_t)n);
     }
+    arena_done(&arena);
+    return passed;
+}
+
+bool conformance_run_on(onnxd_engine engine, const char *folder, struct tolerance tolerance, char *text,
+                        size_t text_size)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    bool passed = run_form(engine, folder, AS_IT_STANDS, tolerance, &arena, text, text_size);
     arena_done(&arena);
     return passed;
 }

@@ -14,6 +14,7 @@
 
 #include <onnx/onnx.pb-c.h>
 
+#include "onnxd/model.h"
 #include "support/compare.h"
 
 /* The folder of Debian's libonnx-testdata. */
@@ -21,6 +22,10 @@
 
 /* True when the test passes; otherwise text tells the first difference or the error. */
 bool conformance_run(const char *folder, struct tolerance tolerance, char *text, size_t text_size);
+
+/* The same of the model as it stands alone, on this engine. */
+bool conformance_run_on(onnxd_engine engine, const char *folder, struct tolerance tolerance, char *text,
+                        size_t text_size);
 
 /* Reads the folder's model, or NULL. Freed with onnx__model_proto__free_unpacked. */
 Onnx__ModelProto *conformance_read_model(const char *folder);
