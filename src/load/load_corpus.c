@@ -166,7 +166,7 @@ onnxd_status load_corpus_build(const struct load_url *url, const struct load_cor
                                struct rng *rng, struct load_corpus *ret, onnxd_error *err)
 {
     struct buf all, body;
-    struct rows rows = {options->rows, options->rows + (options->rows != NULL ? options->n_rows_bytes : 0),
+    struct rows rows = {options->rows, options->rows != NULL ? options->rows + options->n_rows_bytes : NULL,
                         0};
     bool has_body = options->body != NULL || options->rows != NULL || options->raw_body != NULL;
     uint32_t n = 1;
