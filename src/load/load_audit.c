@@ -10,6 +10,7 @@
 #define BUSY_LIMIT   0.9  /* a load thread that uses more of a CPU than this is the bottleneck */
 #define RATE_LIMIT   0.99 /* of the rate asked for */
 #define LATE_LIMIT   0.01 /* of all requests */
+#define FULL_LIMIT   0.97 /* of all CPUs, busy */
 #define STEAL_LIMIT  0.02 /* of all CPUs */
 #define LITTLE_LIMIT 0.02
 
@@ -18,6 +19,7 @@ static void decide(struct load_audit *a, const struct load_result *r)
     const struct load_options *o = &r->options;
     size_t size = sizeof a->verdict;
     double under_way = (double)o->n_connections * o->pipeline;
+    double own_cpus = r->elapsed_s > 0 ? (double)r->record->cpu_ns / 1e9 / r->elapsed_s : 0;
     a->client_limited = true;
     if (r->record->n_done == 0) {
         snprintf(a->verdict, size, "No request was answered within the measured time.");
@@ -51,6 +53,13 @@ static void decide(struct load_audit *a, const struct load_result *r)
                  "overloaded, and times "
                  "grow with the length of the run.",
                  a->rate_reached, a->rate_asked, r->lag_s);
+    } else if (own_cpus + a->other_cpus > FULL_LIMIT * a->n_cpus) {
+        a->client_limited = false;
+        snprintf(
+            a->verdict, size,
+            "All %u CPUs were busy, %.2f of them with other processes: unless that is the server alone, they "
+            "disturbed these figures.",
+            a->n_cpus, a->other_cpus);
     } else {
         a->client_limited = false;
         snprintf(a->verdict, size, "Nothing casts doubt on these figures.");
