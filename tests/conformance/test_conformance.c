@@ -144,9 +144,9 @@ static void done(void *context, uint32_t task, bool passed, const char *text)
         report_gate(test->name, passed, text);
     else if (suite->gate)
         return;
-    else if (suite->only_failed)
-        printf(passed || test->excluded ? "" : "%s\n", test->name);
-    else if (suite->verbose || !passed)
+    else if (suite->only_failed) {
+        if (!passed && !test->excluded) printf("%s\n", test->name);
+    } else if (suite->verbose || !passed)
         printf("%s %s%s%s\n", passed ? "pass" : "FAIL", test->name, passed ? "" : ": ", passed ? "" : text);
 }
 
