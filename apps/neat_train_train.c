@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "cli_options.h"
 #include "evolve/history.h"
+#include "evolve/metrics_endpoint.h"
 #include "evolve/remote_inference.h"
 #include "evolve/run_checkpoint.h"
 #include "evolve/summary.h"
@@ -27,7 +28,8 @@ struct train_options {
     uint64_t seed;
     int success, mode;
     const char *url;
-    uint32_t batch, concurrency;
+    uint32_t batch, concurrency, metrics_port;
+    struct metrics_endpoint *metrics; /* NULL: nobody asks */
     bool report, quiet, json, resume, silent;
     struct contest_options contest;
 };
@@ -57,6 +59,8 @@ static const struct cli_option options[] = {
     {"url", CLI_TEXT, AT(url), "URL", "remote: the server; without it one is started"},
     {"batch", CLI_U32, AT(batch), "N", "remote: rows a request at most", .min = 1, .max = 65536},
     {"concurrency", CLI_U32, AT(concurrency), "N", "remote: connections", .min = 1, .max = 1024},
+    {"metrics-port", CLI_U32, AT(metrics_port), "N", "serve /metrics on this port of 127.0.0.1; 0 does not",
+     .max = 65535},
     {"json", CLI_FLAG, AT(json), NULL, "generations as JSON lines on standard output"},
     {"quiet", CLI_FLAG, AT(quiet), NULL, "no line for each generation"},
     {"", CLI_HEADING, 0, NULL, "Arena"},
@@ -134,7 +138,12 @@ static void tell(const struct train_options *o, const struct run *run, FILE *lin
         if (o->json) fwrite(text.data, 1, text.n, stdout);
         buf_reset(&text);
     }
-    if (!o->quiet) {
+    if (o->metrics != NULL) {
+        run_telemetry_prometheus(run, &text);
+        metrics_endpoint_set(o->metrics, text.data, text.n);
+        buf_reset(&text);
+    }
+    if (!o->quiet && o->n_runs == 1) {
         run_telemetry_line(run, &text);
         fprintf(stderr, "%.*s\n", (int)text.n, text.data);
     }
@@ -164,13 +173,31 @@ static onnxd_status write_results(const struct run *run, const struct history *h
     return status;
 }
 
+/* How a run's champion of the arena fares against the chaser and against strangers. */
+static onnxd_status examine(const struct train_options *o, const struct run *run, onnxd_error *err)
+{
+    enum { N_MATCHES = 200, EXAM_SEED = 20021 };
+    struct contest_record chaser, random;
+    if (run->contest == NULL || o->silent) return ONNXD_OK;
+    onnxd_status status = contest_examine(&run->contest->options.arena, &run->champion, &run->options.params,
+                                          &run->population->shape, N_MATCHES, EXAM_SEED + run->options.seed,
+                                          &chaser, &random, err);
+    if (status == ONNXD_OK)
+        fprintf(o->json ? stderr : stdout,
+                "champion of seed %llu, won/drawn/lost: %u/%u/%u against the chaser, %u/%u/%u against random "
+                "genomes\n",
+                (unsigned long long)run->options.seed, chaser.n_won, chaser.n_drawn, chaser.n_lost,
+                random.n_won, random.n_drawn, random.n_lost);
+    return status;
+}
+
 static onnxd_status evolve(const struct train_options *o, struct run *run, const struct places *places,
                            onnxd_error *err)
 {
     struct history history;
     history_init(&history);
     FILE *lines = places->folder[0] == 0 ? NULL : fopen(places->lines, o->resume ? "ae" : "we");
-    bool speaks = lines != NULL || o->json || (o->n_runs == 1 && !o->quiet);
+    bool speaks = lines != NULL || o->json || o->metrics != NULL || (o->n_runs == 1 && !o->quiet);
     onnxd_status status = ONNXD_OK;
     while (status == ONNXD_OK && !run->finished) {
         status = run_generation(run, err);
@@ -203,6 +230,7 @@ static onnxd_status run_all(const struct train_options *o, struct run_options *r
                         : run_create(run_options, &run, err);
         if (status == ONNXD_OK) status = evolve(o, run, &places, err);
         if (status == ONNXD_OK) summary_add(summary, run, monotonic_ns() - start_ns);
+        if (status == ONNXD_OK) status = examine(o, run, err);
         run_free(run);
     }
     return status;
@@ -302,9 +330,16 @@ int neat_train_train_main(int argc, char **argv)
     uint32_t n_cpus = cpus_usable(), n_threads = o.threads > 0 ? o.threads : n_cpus > 1 ? n_cpus - 1 : 1;
     if (n_threads > 1 && threads_create(n_threads, &run_options.threads, &err) != ONNXD_OK)
         return cli_fail(command.name, &err);
+    uint16_t port = 0;
+    if (o.metrics_port > 0 &&
+        metrics_endpoint_start((uint16_t)o.metrics_port, &o.metrics, &port, &err) != ONNXD_OK) {
+        threads_free(run_options.threads);
+        return cli_fail(command.name, &err);
+    }
     result = o.mode == MODE_REMOTE ? train_remote(&o, &run_options)
              : o.mode == MODE_MPI  ? train_ranks(&o, &run_options)
                                    : train(&o, &run_options);
+    metrics_endpoint_free(o.metrics);
     threads_free(run_options.threads);
     return result;
 }

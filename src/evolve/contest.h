@@ -110,6 +110,14 @@ ONNXD_MUST_USE onnxd_status contest_duel(const struct arena_options *options, co
                                          uint32_t n, uint64_t seed, struct contest_record *ret_record,
                                          onnxd_error *err);
 
+/* What a finished champion is worth: n matches against the chaser, and n against n / 4 first genomes of other
+ * seeds, four each. Two teams, whatever the options say. */
+ONNXD_MUST_USE onnxd_status contest_examine(const struct arena_options *options, const struct genome *genome,
+                                            const struct neat_params *params,
+                                            const struct genome_shape *shape, uint32_t n, uint64_t seed,
+                                            struct contest_record *ret_chaser,
+                                            struct contest_record *ret_random, onnxd_error *err);
+
 /* Both ratings after a match; result: 1 when a won, 0.5 drawn, 0 lost. */
 void elo_update(double *a, double *b, double result);
 

@@ -110,3 +110,29 @@ onnxd_status contest_play_off(struct contest *c, const struct genome_shape *shap
     free(p.errors);
     return status;
 }
+
+onnxd_status contest_examine(const struct arena_options *options, const struct genome *genome,
+                             const struct neat_params *params, const struct genome_shape *shape, uint32_t n,
+                             uint64_t seed, struct contest_record *ret_chaser,
+                             struct contest_record *ret_random, onnxd_error *err)
+{
+    struct neat_params first = *params;
+    struct population *strangers = NULL;
+    struct contest_record chaser, random = {0}, one;
+    struct rng rng = rng_seed(seed);
+    onnxd_status status = contest_duel(options, genome, shape, NULL, n, rng_u64(&rng), &chaser, err);
+    first.population_size = n / 4 < 2 ? 2 : n / 4;
+    if (status == ONNXD_OK) status = population_create(&first, shape, rng_u64(&rng), 0, &strangers, err);
+    for (uint32_t i = 0; status == ONNXD_OK && i < strangers->n_genomes; i++) {
+        status = contest_duel(options, genome, shape, &strangers->genomes[i], 4, rng_u64(&rng), &one, err);
+        if (status != ONNXD_OK) break;
+        random.n_won += one.n_won;
+        random.n_drawn += one.n_drawn;
+        random.n_lost += one.n_lost;
+    }
+    population_free(strangers);
+    if (status != ONNXD_OK) return status;
+    *ret_chaser = chaser;
+    *ret_random = random;
+    return ONNXD_OK;
+}
