@@ -9,6 +9,7 @@ static const struct suite {
     const char *name, *summary;
     int (*main)(int argc, char **argv);
 } suites[] = {
+    {"engine", "the native engine against ONNX Runtime, in one process on one core", onnxd_bench_engine_main},
     {"load", "sends requests to a server and measures its answers", onnxd_bench_load_main},
     {"selftest", "proves that the load generator tells the truth, with a server that stalls",
      onnxd_bench_selftest_main},
