@@ -26,7 +26,6 @@ struct ort_type_info;
 struct ort_tensor_info;
 struct ort_memory_info;
 struct ort_allocator;
-struct ort_binding;
 
 /* X(place, name, result, arguments). A status of NULL is success. */
 #define ORT_FUNCTIONS(X)                                                                                     \
@@ -91,14 +90,6 @@ struct ort_binding;
     X(99, release_tensor_info, void, (struct ort_tensor_info *))                                             \
     X(100, release_session_options, void, (struct ort_session_options *))                                    \
     X(130, add_config, struct ort_status *, (struct ort_session_options *, const char *, const char *))      \
-    X(133, run_bound, struct ort_status *,                                                                   \
-      (struct ort_session *, const void *run_options, const struct ort_binding *))                           \
-    X(134, create_binding, struct ort_status *, (struct ort_session *, struct ort_binding **))               \
-    X(135, release_binding, void, (struct ort_binding *))                                                    \
-    X(136, bind_input, struct ort_status *,                                                                  \
-      (struct ort_binding *, const char *name, const struct ort_value *))                                    \
-    X(137, bind_output, struct ort_status *,                                                                 \
-      (struct ort_binding *, const char *name, const struct ort_value *))                                    \
     X(192, has_value, struct ort_status *, (const struct ort_value *, int *))                                \
     X(252, string_buffer, struct ort_status *, (struct ort_value *, size_t i, size_t n, char **))
 
