@@ -2,7 +2,8 @@
  * f32_gemm_body.h.
  *
  * K is transposed once into panels; then, a block of query rows at a time, scores, softmax and the sum over V
- * follow each other while the scores are in L1. */
+ * follow each other while the scores are in L1. Where all queries fit one vector, Q is transposed instead and
+ * lanes are queries: the softmax then runs down whole vectors, without a sum across lanes. */
 #include "kernels/attention/attention_kernels.h"
 #include "kernels/gemm/gemm_tile.h"
 #include "kernels/gemm/gemm_tiles.h"
@@ -64,8 +65,56 @@ static void weigh_values(const struct f32_attention *g, size_t row, size_t rows,
     }
 }
 
+/* scores[tk, VF_LANES]: column i belongs to query i; columns past tq are 0 and come out finite. */
+static void softmax_columns(const struct f32_attention *g, float *scores)
+{
+    vf scale = vf_set1(g->scale), most = vf_set1(-__builtin_inff()), sum = vf_zero();
+    for (size_t j = 0; j < g->tk; j++) {
+        vf x = vf_mul(scale, vf_load(scores + j * VF_LANES));
+        most = vf_max_nan(most, x);
+        vf_store(scores + j * VF_LANES, x);
+    }
+    for (size_t j = 0; j < g->tk; j++) {
+        vf e = vf_exp(vf_sub(vf_load(scores + j * VF_LANES), most));
+        sum = vf_add(sum, e);
+        vf_store(scores + j * VF_LANES, e);
+    }
+    vf factor = vf_div(vf_set1(1.0f), sum);
+    for (size_t j = 0; j < g->tk; j++)
+        vf_store(scores + j * VF_LANES, vf_mul(factor, vf_load(scores + j * VF_LANES)));
+}
+
+static void attend_in_lanes(const struct f32_attention *g, float *scratch)
+{
+    float *qt = scratch, *scores = scratch + g->d * VF_LANES;
+    transpose_panel(qt, VF_LANES, g->q, g->ldq, g->tq, g->d);
+    struct gemm_tile t = {.a = g->k, .a_row = g->ldk, .a_k = 1, .b = qt, .b_k = VF_LANES, .k = g->d};
+    t.lowest = tile_lowest(0);
+    t.c = scores;
+    t.ldc = t.cols = VF_LANES;
+    ISA(f32_tiles)(&t, g->tk, 1);
+    softmax_columns(g, scores);
+    t.a = scores;
+    t.a_row = 1;
+    t.a_k = t.b_k = VF_LANES;
+    t.k = g->tk;
+    t.ldc = g->ldo;
+    for (size_t col = 0; col < g->dv; col += PANEL) {
+        t.cols = at_most(g->dv - col, PANEL);
+        t.b = g->v + col;
+        t.b_k = g->ldv;
+        t.c = g->o + col;
+        ISA(f32_tiles)(&t, g->tq, t.cols % VF_LANES == 0);
+    }
+}
+
 void ISA(f32_attention)(const struct f32_attention *g, float *scratch)
 {
+    /* Scratch is made for tk columns: as many rows of one vector fit when there are enough of them. */
+    if (g->mask == NULL && g->tq <= VF_LANES && g->tk <= F32_ATTENTION_ROWS) {
+        attend_in_lanes(g, scratch);
+        return;
+    }
     size_t ld = padded(g->tk);
     float *kt = scratch, *scores = scratch + g->d * ld;
     for (size_t col = 0; col < g->tk; col += PANEL) {
