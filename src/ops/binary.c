@@ -141,39 +141,41 @@ static void pow_f32(const void *pa, int64_t sa, const void *pb, int64_t sb, void
 
 /* ---- table ------------------------------------------------------------------------------------------ */
 
+#define KERNEL(name) 1 + F32_BINARY_##name
 #define LANES(name)                                    \
     {                                                  \
         name##_f32, name##_f64, name##_i64, name##_u64 \
     }
 
 static const struct binary_op ops[] = {
-    {"Add", LANES(add), false},
-    {"Sub", LANES(sub), false},
-    {"Mul", LANES(mul), false},
-    {"Div", LANES(div), false},
-    {"Pow", LANES(pow), false},
-    {"Mod", LANES(mod), false},
-    {"Min", LANES(min), false},
-    {"Max", LANES(max), false},
-    {"Sum", LANES(add), false},
-    {"Mean", LANES(add), false},
-    {"PRelu", LANES(prelu), false},
-    {"Equal", LANES(equal), true},
-    {"Less", LANES(less), true},
-    {"LessOrEqual", LANES(less_equal), true},
-    {"Greater", LANES(greater), true},
-    {"GreaterOrEqual", LANES(greater_equal), true},
-    {"And", {NULL, NULL, and_i64, NULL}, true},
-    {"Or", {NULL, NULL, or_i64, NULL}, true},
-    {"Xor", {NULL, NULL, xor_i64, NULL}, true},
-    {"BitwiseAnd", {NULL, NULL, bit_and_i64, bit_and_i64}, false},
-    {"BitwiseOr", {NULL, NULL, bit_or_i64, bit_or_i64}, false},
-    {"BitwiseXor", {NULL, NULL, bit_xor_i64, bit_xor_i64}, false},
+    {"Add", LANES(add), false, KERNEL(add)},
+    {"Sub", LANES(sub), false, KERNEL(sub)},
+    {"Mul", LANES(mul), false, KERNEL(mul)},
+    {"Div", LANES(div), false, KERNEL(div)},
+    {"Pow", LANES(pow), false, 0},
+    {"Mod", LANES(mod), false, 0},
+    {"Min", LANES(min), false, KERNEL(min)},
+    {"Max", LANES(max), false, KERNEL(max)},
+    {"Sum", LANES(add), false, KERNEL(add)},
+    {"Mean", LANES(add), false, KERNEL(add)},
+    {"PRelu", LANES(prelu), false, KERNEL(prelu)},
+    {"Equal", LANES(equal), true, 0},
+    {"Less", LANES(less), true, 0},
+    {"LessOrEqual", LANES(less_equal), true, 0},
+    {"Greater", LANES(greater), true, 0},
+    {"GreaterOrEqual", LANES(greater_equal), true, 0},
+    {"And", {NULL, NULL, and_i64, NULL}, true, 0},
+    {"Or", {NULL, NULL, or_i64, NULL}, true, 0},
+    {"Xor", {NULL, NULL, xor_i64, NULL}, true, 0},
+    {"BitwiseAnd", {NULL, NULL, bit_and_i64, bit_and_i64}, false, 0},
+    {"BitwiseOr", {NULL, NULL, bit_or_i64, bit_or_i64}, false, 0},
+    {"BitwiseXor", {NULL, NULL, bit_xor_i64, bit_xor_i64}, false, 0},
 };
-static const struct binary_op c_mod = {"Mod", LANES(fmod), false};
-static const struct binary_op shift_left = {"BitShift", {NULL, NULL, shift_left_u64, shift_left_u64}, false};
+static const struct binary_op c_mod = {"Mod", LANES(fmod), false, 0};
+static const struct binary_op shift_left = {
+    "BitShift", {NULL, NULL, shift_left_u64, shift_left_u64}, false, 0};
 static const struct binary_op shift_right = {
-    "BitShift", {NULL, NULL, shift_right_u64, shift_right_u64}, false};
+    "BitShift", {NULL, NULL, shift_right_u64, shift_right_u64}, false, 0};
 
 const struct binary_op *binary_named(const char *name)
 {

@@ -5,6 +5,7 @@
 #define OPS_BINARY_H
 
 #include "graph/graph.h"
+#include "kernels/kernels.h"
 #include "ops/elements.h"
 
 /* out[i] = f(a[i * a_stride], b[i * b_stride]) for i < n; strides are 0 or 1. Operands have the lane's
@@ -16,6 +17,7 @@ struct binary_op {
     const char *name;
     binary_fn fn[4]; /* by lane; NULL: not defined there */
     bool asks;       /* out is bool */
+    uint32_t kernel; /* 1 + enum f32_binary of the CPU's own functions for LANE_F32; 0: none */
 };
 
 /* The functions of a node's operator, whose attributes (fmod, direction) may choose among several. */

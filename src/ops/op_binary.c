@@ -161,14 +161,16 @@ static onnxd_status shapes_binary(struct op_shapes *s, onnxd_error *err)
 /* ---- prepare ---------------------------------------------------------------------------------------- */
 
 struct binary_step {
-    struct loops loops; /* operands: out, a, b */
-    uint32_t a, b;      /* inputs; a is the output itself from the second step on */
+    struct loops loops;    /* operands: out, a, b */
+    struct loops matrices; /* the same without the innermost loop: its own innermost is then that of rows */
+    uint32_t a, b;         /* inputs; a is the output itself from the second step on */
 };
 
 struct binary_state {
     enum lane lane;
     binary_fn fn;
-    bool refuses_zero; /* integer division */
+    const struct f32_binary_kernels *kernel; /* goes before fn where set */
+    bool refuses_zero;                       /* integer division */
     bool asks;
     bool is_mean;
     uint32_t n_steps;
@@ -204,6 +206,8 @@ static onnxd_status plan_step(struct op_plan *plan, struct binary_step *step, ui
     loops_broadcast(&step->loops, 1, ta->dims, ta->rank);
     loops_broadcast(&step->loops, 2, dims, rank);
     loops_simplify(&step->loops);
+    step->matrices = step->loops;
+    if (step->matrices.rank > 1) step->matrices.rank--;
     step->a = a;
     step->b = b;
     return ONNXD_OK;
@@ -233,6 +237,8 @@ static onnxd_status prepare_binary(struct op_plan *plan, onnxd_error *err)
     }
     state->lane = lane_for(plan);
     state->fn = op->fn[state->lane];
+    if (plan->in[0]->type == ONNXD_FLOAT32 && op->kernel > 0)
+        state->kernel = &kernels_get()->f32_binary[op->kernel - 1];
     state->refuses_zero = (is_named(plan->node, "Div") || is_named(plan->node, "Mod")) &&
                           (state->lane == LANE_I64 || state->lane == LANE_U64);
     if (plan->n_in <= 2) plan->in_place_of = plan_fits(plan, 0) ? 0 : plan_fits(plan, 1) ? 1 : -1;
@@ -274,9 +280,28 @@ static void run_blocks(const struct binary_state *state, const onnxd_tensor *a, 
     }
 }
 
+/* The two innermost loops at a time. */
+static void run_matrices(const struct binary_state *state, const struct binary_step *step, const float *a,
+                         const float *b, float *out)
+{
+    const struct loops *loops = &step->loops, *outer = &step->matrices;
+    bool has_rows = loops->rank > 1;
+    size_t cols = (size_t)loops_inner(loops), rows = has_rows ? (size_t)loops_inner(outer) : 1, ld[3] = {0};
+    for (uint32_t k = 0; k < 3 && has_rows; k++) ld[k] = (size_t)loops_inner_stride(outer, k);
+    bool a_moves = loops_inner_stride(loops, 1) != 0, b_moves = loops_inner_stride(loops, 2) != 0;
+    f32_binary_fn *fn = !a_moves ? state->kernel->sv : b_moves ? state->kernel->vv : state->kernel->vs;
+    struct loops_cursor c;
+    for (loops_start(loops->rank > 1 ? outer : loops, &c); c.more; loops_next(outer, &c))
+        fn(out + c.offset[0], ld[0], a + c.offset[1], ld[1], b + c.offset[2], ld[2], rows, cols);
+}
+
 static void run_step(const struct binary_state *state, const struct binary_step *step, const onnxd_tensor *a,
                      const onnxd_tensor *b, const onnxd_tensor *out)
 {
+    if (state->kernel != NULL) {
+        if (onnxd_tensor_n_elements(out) > 0) run_matrices(state, step, a->data, b->data, out->data);
+        return;
+    }
     int64_t size = (int64_t)type_size(a->type), out_size = (int64_t)type_size(out->type);
     bool native = lane_is_native(state->lane, a->type) && lane_is_native(state->lane, b->type) &&
                   (state->asks || lane_is_native(state->lane, out->type));

@@ -243,7 +243,7 @@ static void step_gates(const struct recurrent_run *r, int64_t t, int64_t directi
         return;
     }
     /* z and r side by side, then spread to rows of z, r, h. */
-    const struct activation *a = s->activations + direction * 2;
+    const struct unary_call *a = s->activations + direction * 2;
     multiply(r, s->batch, n, h, r->h, r->packed != NULL ? r->packed->r[direction] : NULL, weights, NULL,
              projected, ld, r->gates);
     for (int64_t b = s->batch; b-- > 0;) {
@@ -278,7 +278,7 @@ static void run_step(const struct recurrent_run *r, int64_t t, int64_t direction
     int64_t wide = s->gates * s->hidden, each = s->kind == RECURRENT_LSTM  ? 3
                                                 : s->kind == RECURRENT_GRU ? 2
                                                                            : 1;
-    const struct activation *a = s->activations + direction * each;
+    const struct unary_call *a = s->activations + direction * each;
     step_gates(r, t, direction);
     for (int64_t b = 0; b < s->batch; b++) {
         size_t at = (size_t)(b * s->hidden) * r->size;

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/kernels.h"
 #include "ops/elements.h"
 #include "ops/infer.h"
 #include "ops/lines.h"
@@ -40,6 +41,8 @@ static onnxd_status shapes_softmax(struct op_shapes *s, onnxd_error *err)
     return status;
 }
 
+static onnxd_status run_rows(struct op_run *run, onnxd_error *err);
+
 static onnxd_status prepare_softmax(struct op_plan *plan, onnxd_error *err)
 {
     struct softmax_state *state;
@@ -60,8 +63,22 @@ static onnxd_status prepare_softmax(struct op_plan *plan, onnxd_error *err)
             state->lines.inner = 1;
         }
     }
-    plan->workspace_bytes = (size_t)state->lines.n * sizeof(double);
     plan->in_place_of = 0;
+    if (in->type == ONNXD_FLOAT32 && state->lines.inner == 1 && state->kind != HARDMAX)
+        plan->run = run_rows;
+    else
+        plan->workspace_bytes = (size_t)state->lines.n * sizeof(double);
+    return ONNXD_OK;
+}
+
+static onnxd_status run_rows(struct op_run *run, onnxd_error *err)
+{
+    (void)err;
+    const struct softmax_state *state = run->state;
+    const struct kernels *kernels = kernels_get();
+    size_t n = (size_t)state->lines.n;
+    f32_softmax_fn *fn = state->kind == SOFTMAX ? kernels->f32_softmax : kernels->f32_log_softmax;
+    if (n > 0) fn(run->out[0]->data, n, run->in[0]->data, n, (size_t)state->lines.outer, n);
     return ONNXD_OK;
 }
 

@@ -65,20 +65,10 @@ static onnxd_status shapes_unary(struct op_shapes *s, onnxd_error *err)
 /* ---- programs --------------------------------------------------------------------------------------- */
 
 struct unary_state {
-    enum lane lane;
-    unary_fn fn;
+    struct unary_call call;
     bool asks;
     bool native;
-    union lane_block params; /* [UNARY_PARAMS] of the lane's type */
 };
-
-static void put_param(struct unary_state *state, uint32_t i, double value)
-{
-    if (state->lane == LANE_F32)
-        state->params.f32[i] = (float)value;
-    else if (state->lane == LANE_F64)
-        state->params.f64[i] = value;
-}
 
 static onnxd_status prepare_unary(struct op_plan *plan, onnxd_error *err)
 {
@@ -88,16 +78,19 @@ static onnxd_status prepare_unary(struct op_plan *plan, onnxd_error *err)
     onnxd_status status = plan_state(plan, sizeof *state, (void **)&state, err);
     if (status != ONNXD_OK) return status;
     onnxd_type type = plan->in[0]->type;
-    state->lane = lane_of(type);
-    if (op->in_f64 && state->lane != LANE_F32) state->lane = LANE_F64;
-    state->fn = op->fn[state->lane];
+    enum lane lane = lane_of(type);
+    if (op->in_f64 && lane != LANE_F32) lane = LANE_F64;
+    state->call = unary_call_of(op, lane);
     state->asks = op->asks;
-    state->native = lane_is_native(state->lane, type);
+    state->native = lane_is_native(lane, type);
     for (uint32_t i = 0; i < UNARY_PARAMS && op->params[i].name != NULL; i++)
-        put_param(state, i, node_attribute_float(node, op->params[i].name, op->params[i].otherwise));
+        unary_set_param(&state->call, i,
+                        (double)node_attribute_float(node, op->params[i].name, op->params[i].otherwise));
+    if (is_named(node, "Celu") && node_attribute_float(node, "alpha", 1) < 0)
+        state->call.kernel = NULL; /* which wants it positive */
     if (is_named(node, "IsInf")) {
-        put_param(state, 0, (double)node_attribute_int(node, "detect_positive", 1));
-        put_param(state, 1, (double)node_attribute_int(node, "detect_negative", 1));
+        unary_set_param(&state->call, 0, (double)node_attribute_int(node, "detect_positive", 1));
+        unary_set_param(&state->call, 1, (double)node_attribute_int(node, "detect_negative", 1));
     }
     if (plan_fits(plan, 0)) plan->in_place_of = 0;
     return ONNXD_OK;
@@ -105,20 +98,21 @@ static onnxd_status prepare_unary(struct op_plan *plan, onnxd_error *err)
 
 static void run_elements(const struct unary_state *state, const onnxd_tensor *in, const onnxd_tensor *out)
 {
+    const struct unary_call *call = &state->call;
     int64_t n = onnxd_tensor_n_elements(in);
     if (state->native) {
-        state->fn(in->data, out->data, n, &state->params);
+        unary_run(call, in->data, out->data, n);
         return;
     }
     union lane_block x, y;
     for (int64_t at = 0; at < n; at += ELEMENTS_BLOCK) {
         int64_t m = n - at < ELEMENTS_BLOCK ? n - at : ELEMENTS_BLOCK;
-        elements_load(state->lane, in->type, in->data, at, 1, m, &x);
+        elements_load(call->lane, in->type, in->data, at, 1, m, &x);
         if (state->asks) {
-            state->fn(&x, (uint8_t *)out->data + at, m, &state->params);
+            unary_run(call, &x, (uint8_t *)out->data + at, m);
         } else {
-            state->fn(&x, &y, m, &state->params);
-            elements_store(state->lane, out->type, out->data, at, m, &y);
+            unary_run(call, &x, &y, m);
+            elements_store(call->lane, out->type, out->data, at, m, &y);
         }
     }
 }
@@ -176,17 +170,19 @@ static onnxd_status prepare_clip(struct op_plan *plan, onnxd_error *err)
     struct unary_state *state;
     onnxd_status status = plan_state(plan, sizeof *state, (void **)&state, err);
     if (status != ONNXD_OK) return status;
-    state->lane = lane_of(plan->in[0]->type);
-    state->fn = clips[state->lane];
-    state->native = lane_is_native(state->lane, plan->in[0]->type);
-    switch (state->lane) {
-    case LANE_I64: state->params.i64[0] = INT64_MIN, state->params.i64[1] = INT64_MAX; break;
-    case LANE_U64: state->params.u64[0] = 0, state->params.u64[1] = UINT64_MAX; break;
-    default: put_param(state, 0, -HUGE_VAL), put_param(state, 1, HUGE_VAL); break;
+    struct unary_call *call = &state->call;
+    call->lane = lane_of(plan->in[0]->type);
+    call->fn = clips[call->lane];
+    if (call->lane == LANE_F32) call->kernel = kernels_get()->f32_unary[F32_UNARY_clip];
+    state->native = lane_is_native(call->lane, plan->in[0]->type);
+    switch (call->lane) {
+    case LANE_I64: call->params.i64[0] = INT64_MIN, call->params.i64[1] = INT64_MAX; break;
+    case LANE_U64: call->params.u64[0] = 0, call->params.u64[1] = UINT64_MAX; break;
+    default: unary_set_param(call, 0, -HUGE_VAL), unary_set_param(call, 1, HUGE_VAL); break;
     }
     if (plan->node->opset < 11) {
-        put_param(state, 0, node_attribute_float(plan->node, "min", -FLT_MAX));
-        put_param(state, 1, node_attribute_float(plan->node, "max", FLT_MAX));
+        unary_set_param(call, 0, (double)node_attribute_float(plan->node, "min", -FLT_MAX));
+        unary_set_param(call, 1, (double)node_attribute_float(plan->node, "max", FLT_MAX));
     }
     if (plan_fits(plan, 0)) plan->in_place_of = 0;
     return ONNXD_OK;
@@ -196,12 +192,12 @@ static onnxd_status run_clip(struct op_run *run, onnxd_error *err)
 {
     (void)err;
     struct unary_state *state = run->state;
-    size_t size = state->lane == LANE_F32 ? 4 : 8;
+    size_t size = state->call.lane == LANE_F32 ? 4 : 8;
     if (run->out[0] == NULL) return ONNXD_OK;
     for (uint32_t i = 1; i < run->n_in; i++)
         if (run->in[i] != NULL)
-            elements_load(state->lane, run->in[i]->type, run->in[i]->data, 0, 1, 1,
-                          (char *)&state->params + (i - 1) * size);
+            elements_load(state->call.lane, run->in[i]->type, run->in[i]->data, 0, 1, 1,
+                          (char *)&state->call.params + (i - 1) * size);
     run_elements(state, run->in[0], run->out[0]);
     return ONNXD_OK;
 }

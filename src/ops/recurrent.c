@@ -71,15 +71,11 @@ static void plan_activations(const struct node *node, struct recurrent_shape *s)
     for (uint32_t i = 0; i < n; i++) {
         const char *usual = s->kind == RECURRENT_RNN ? "Tanh" : defaults[i % each];
         const struct unary_op *op = names != NULL ? find_activation(names[i]) : unary_find(usual, false);
-        struct activation *a = &s->activations[i];
-        a->fn = op->fn[s->lane];
+        s->activations[i] = unary_call_of(op, s->lane);
         for (int k = 0; k < UNARY_PARAMS; k++) {
             if (op->params[k].name == NULL) continue;
-            float value = used[k] < n_given[k] ? given[k][used[k]++] : op->params[k].otherwise;
-            if (s->lane == LANE_F32)
-                a->params.f32[k] = value;
-            else
-                a->params.f64[k] = (double)value;
+            if (used[k] < n_given[k])
+                unary_set_param(&s->activations[i], (uint32_t)k, (double)given[k][used[k]++]);
         }
     }
 }
@@ -171,11 +167,11 @@ onnxd_status recurrent_infer(struct op_shapes *s, onnxd_error *err)
         for (int64_t i = 0; i < n && clip > 0; i++) x[i] = x[i] > high ? high : x[i] < low ? low : x[i];   \
     }                                                                                                      \
                                                                                                            \
-    static void activate_##suffix(const struct recurrent_shape *s, const struct activation *a, T *x,       \
+    static void activate_##suffix(const struct recurrent_shape *s, const struct unary_call *a, T *x,       \
                                   int64_t n)                                                               \
     {                                                                                                      \
         limit_##suffix(x, n, s->clip);                                                                     \
-        a->fn(x, x, n, &a->params);                                                                        \
+        unary_run(a, x, x, n);                                                                             \
     }                                                                                                      \
                                                                                                            \
     static void add_products_##suffix(T *to, const T *a, const T *b, int64_t n)                            \
@@ -184,7 +180,7 @@ onnxd_status recurrent_infer(struct op_shapes *s, onnxd_error *err)
     }                                                                                                      \
                                                                                                            \
     /* gates: i, o, f, c */                                                                                \
-    static void lstm_##suffix(const struct recurrent_shape *s, const struct activation *a, T *gates, T *h, \
+    static void lstm_##suffix(const struct recurrent_shape *s, const struct unary_call *a, T *gates, T *h, \
                               T *c, const T *peepholes, T *room)                                           \
     {                                                                                                      \
         int64_t n = s->hidden;                                                                             \
@@ -204,12 +200,12 @@ onnxd_status recurrent_infer(struct op_shapes *s, onnxd_error *err)
             add_products_##suffix(out, peepholes + n, c, n);                                               \
             activate_##suffix(s, a, out, n);                                                               \
         }                                                                                                  \
-        a[2].fn(c, room, n, &a[2].params);                                                                 \
+        unary_run(&a[2], c, room, n);                                                                      \
         for (int64_t i = 0; i < n; i++) h[i] = out[i] * room[i];                                           \
     }                                                                                                      \
                                                                                                            \
     /* gates: z, r, h */                                                                                   \
-    static void reset_##suffix(const struct recurrent_shape *s, const struct activation *a, T *gates,      \
+    static void reset_##suffix(const struct recurrent_shape *s, const struct unary_call *a, T *gates,      \
                                const T *h, T *room)                                                        \
     {                                                                                                      \
         int64_t n = s->hidden;                                                                             \
@@ -217,7 +213,7 @@ onnxd_status recurrent_infer(struct op_shapes *s, onnxd_error *err)
         for (int64_t i = 0; i < n && !s->linear_before_reset; i++) room[i] = gates[n + i] * h[i];          \
     }                                                                                                      \
                                                                                                            \
-    static void gru_##suffix(const struct recurrent_shape *s, const struct activation *a, T *gates, T *h,  \
+    static void gru_##suffix(const struct recurrent_shape *s, const struct unary_call *a, T *gates, T *h,  \
                              const T *product)                                                             \
     {                                                                                                      \
         int64_t n = s->hidden;                                                                             \
@@ -228,13 +224,13 @@ onnxd_status recurrent_infer(struct op_shapes *s, onnxd_error *err)
         for (int64_t i = 0; i < n; i++) h[i] = (1 - update[i]) * hidden[i] + update[i] * h[i];             \
     }                                                                                                      \
                                                                                                            \
-    static void rnn_##suffix(const struct recurrent_shape *s, const struct activation *a, T *gates, T *h)  \
+    static void rnn_##suffix(const struct recurrent_shape *s, const struct unary_call *a, T *gates, T *h)  \
     {                                                                                                      \
         activate_##suffix(s, a, gates, s->hidden);                                                         \
         memcpy(h, gates, (size_t)s->hidden * sizeof *h);                                                   \
     }                                                                                                      \
                                                                                                            \
-    static void cell_##suffix(const struct recurrent_shape *s, const struct activation *a, T *gates, T *h, \
+    static void cell_##suffix(const struct recurrent_shape *s, const struct unary_call *a, T *gates, T *h, \
                               T *c, const T *extra, T *room)                                               \
     {                                                                                                      \
         if (s->kind == RECURRENT_LSTM)                                                                     \
@@ -248,7 +244,7 @@ onnxd_status recurrent_infer(struct op_shapes *s, onnxd_error *err)
 CELLS(float, f32)
 CELLS(double, f64)
 
-void recurrent_cell(const struct recurrent_shape *s, const struct activation *a, void *gates, void *h,
+void recurrent_cell(const struct recurrent_shape *s, const struct unary_call *a, void *gates, void *h,
                     void *c, const void *extra, void *room)
 {
     if (s->lane == LANE_F32)
@@ -257,7 +253,7 @@ void recurrent_cell(const struct recurrent_shape *s, const struct activation *a,
         cell_f64(s, a, gates, h, c, extra, room);
 }
 
-void recurrent_reset(const struct recurrent_shape *s, const struct activation *a, void *gates, const void *h,
+void recurrent_reset(const struct recurrent_shape *s, const struct unary_call *a, void *gates, const void *h,
                      void *room)
 {
     if (s->lane == LANE_F32)

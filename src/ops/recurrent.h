@@ -12,14 +12,6 @@ enum recurrent { RECURRENT_RNN, RECURRENT_GRU, RECURRENT_LSTM };
 
 enum { RECURRENT_MAX_ACTIVATIONS = 6 };
 
-struct activation {
-    unary_fn fn;
-    union {
-        float f32[UNARY_PARAMS];
-        double f64[UNARY_PARAMS];
-    } params;
-};
-
 struct recurrent_shape {
     enum recurrent kind;
     enum lane lane; /* LANE_F32 or LANE_F64 */
@@ -31,7 +23,7 @@ struct recurrent_shape {
     bool coupled;     /* LSTM: input_forget */
     bool linear_before_reset;
     double clip;                                              /* 0: none */
-    struct activation activations[RECURRENT_MAX_ACTIVATIONS]; /* of the first direction, then the second */
+    struct unary_call activations[RECURRENT_MAX_ACTIVATIONS]; /* of the first direction, then the second */
 };
 
 enum recurrent recurrent_kind(const struct node *node);
@@ -50,11 +42,11 @@ void recurrent_plan(const struct node *node, const onnxd_tensor *x, const onnxd_
  * LSTM: extra is its peepholes [3 * hidden] (i, o, f) or NULL. GRU: extra is the product h * R of the hidden
  * gate, bias included where linear_before_reset; gates holds z and r after activation then. room: [hidden].
  */
-void recurrent_cell(const struct recurrent_shape *s, const struct activation *a, void *gates, void *h,
+void recurrent_cell(const struct recurrent_shape *s, const struct unary_call *a, void *gates, void *h,
                     void *c, const void *extra, void *room);
 
 /* GRU: activates z and r of one row and, unless linear_before_reset, leaves r * h in room. */
-void recurrent_reset(const struct recurrent_shape *s, const struct activation *a, void *gates, const void *h,
+void recurrent_reset(const struct recurrent_shape *s, const struct unary_call *a, void *gates, const void *h,
                      void *room);
 
 #endif

@@ -129,59 +129,62 @@ UNARY(is_inf_f64, double, uint8_t,
 
 /* ---- table ------------------------------------------------------------------------------------------ */
 
+#define KERNEL(name) 1 + F32_UNARY_##name
 #define FLOAT_LANES(name)                  \
     {                                      \
         name##_f32, name##_f64, NULL, NULL \
     }
 
 static const struct unary_op ops[] = {
-    {"Abs", {abs_f32, abs_f64, abs_i64, same_u64}},
+    {"Abs", {abs_f32, abs_f64, abs_i64, same_u64}, .kernel = KERNEL(abs)},
     {"Acos", FLOAT_LANES(acos)},
     {"Acosh", FLOAT_LANES(acosh)},
-    {"Affine", FLOAT_LANES(affine), .params = {{"alpha", 1.0f}, {"beta", 0.0f}}},
+    {"Affine", FLOAT_LANES(affine), .kernel = KERNEL(affine), .params = {{"alpha", 1.0f}, {"beta", 0.0f}}},
     {"Asin", FLOAT_LANES(asin)},
     {"Asinh", FLOAT_LANES(asinh)},
     {"Atan", FLOAT_LANES(atan)},
     {"Atanh", FLOAT_LANES(atanh)},
     {"BitwiseNot", {NULL, NULL, bit_not_i64, bit_not_i64}},
-    {"Ceil", FLOAT_LANES(ceil)},
-    {"Celu", FLOAT_LANES(celu), .params = {{"alpha", 1.0f}}},
+    {"Ceil", FLOAT_LANES(ceil), .kernel = KERNEL(ceil)},
+    {"Celu", FLOAT_LANES(celu), .kernel = KERNEL(celu), .params = {{"alpha", 1.0f}}},
     {"Cos", FLOAT_LANES(cos)},
     {"Cosh", FLOAT_LANES(cosh)},
-    {"Elu", FLOAT_LANES(elu), .params = {{"alpha", 1.0f}}},
-    {"Erf", FLOAT_LANES(erf)},
-    {"Exp", FLOAT_LANES(exp)},
-    {"Floor", FLOAT_LANES(floor)},
-    {"Gelu", FLOAT_LANES(gelu)},
-    {"HardSigmoid", FLOAT_LANES(hard_sigmoid), .params = {{"alpha", 0.2f}, {"beta", 0.5f}}},
-    {"HardSwish", FLOAT_LANES(hard_swish)},
+    {"Elu", FLOAT_LANES(elu), .kernel = KERNEL(elu), .params = {{"alpha", 1.0f}}},
+    {"Erf", FLOAT_LANES(erf), .kernel = KERNEL(erf)},
+    {"Exp", FLOAT_LANES(exp), .kernel = KERNEL(exp)},
+    {"Floor", FLOAT_LANES(floor), .kernel = KERNEL(floor)},
+    {"Gelu", FLOAT_LANES(gelu), .kernel = KERNEL(gelu)},
+    {"HardSigmoid", FLOAT_LANES(hard_sigmoid), .kernel = KERNEL(hard_sigmoid),
+     .params = {{"alpha", 0.2f}, {"beta", 0.5f}}},
+    {"HardSwish", FLOAT_LANES(hard_swish), .kernel = KERNEL(hard_swish)},
     {"IsInf", {is_inf_f32, is_inf_f64, NULL, NULL}, .asks = true},
     {"IsNaN", {is_nan_f32, is_nan_f64, NULL, NULL}, .asks = true},
-    {"LeakyRelu", FLOAT_LANES(leaky_relu), .params = {{"alpha", 0.01f}}},
-    {"Log", FLOAT_LANES(log)},
-    {"Mish", FLOAT_LANES(mish)},
-    {"Neg", {neg_f32, neg_f64, neg_i64, neg_i64}},
+    {"LeakyRelu", FLOAT_LANES(leaky_relu), .kernel = KERNEL(leaky_relu), .params = {{"alpha", 0.01f}}},
+    {"Log", FLOAT_LANES(log), .kernel = KERNEL(log)},
+    {"Mish", FLOAT_LANES(mish), .kernel = KERNEL(mish)},
+    {"Neg", {neg_f32, neg_f64, neg_i64, neg_i64}, .kernel = KERNEL(neg)},
     {"Not", {NULL, NULL, not_i64, NULL}, .asks = true},
-    {"Reciprocal", FLOAT_LANES(reciprocal)},
-    {"Relu", {relu_f32, relu_f64, relu_i64, same_u64}},
-    {"Round", FLOAT_LANES(round)},
+    {"Reciprocal", FLOAT_LANES(reciprocal), .kernel = KERNEL(reciprocal)},
+    {"Relu", {relu_f32, relu_f64, relu_i64, same_u64}, .kernel = KERNEL(relu)},
+    {"Round", FLOAT_LANES(round), .kernel = KERNEL(round)},
     {"ScaledTanh", FLOAT_LANES(scaled_tanh), .params = {{"alpha", 1.0f}, {"beta", 1.0f}}},
-    {"Selu", FLOAT_LANES(selu),
+    {"Selu", FLOAT_LANES(selu), .kernel = KERNEL(selu),
      .params = {{"alpha", 1.67326319217681884765625f}, {"gamma", 1.05070102214813232421875f}}},
     {"Shrink", FLOAT_LANES(shrink), .in_f64 = true, .params = {{"lambd", 0.5f}, {"bias", 0.0f}}},
-    {"Sigmoid", FLOAT_LANES(sigmoid)},
-    {"Sign", {sign_f32, sign_f64, sign_i64, sign_u64}},
+    {"Sigmoid", FLOAT_LANES(sigmoid), .kernel = KERNEL(sigmoid)},
+    {"Sign", {sign_f32, sign_f64, sign_i64, sign_u64}, .kernel = KERNEL(sign)},
     {"Sin", FLOAT_LANES(sin)},
     {"Sinh", FLOAT_LANES(sinh)},
-    {"Softplus", FLOAT_LANES(softplus)},
-    {"Softsign", FLOAT_LANES(softsign)},
-    {"Sqrt", FLOAT_LANES(sqrt)},
+    {"Softplus", FLOAT_LANES(softplus), .kernel = KERNEL(softplus)},
+    {"Softsign", FLOAT_LANES(softsign), .kernel = KERNEL(softsign)},
+    {"Sqrt", FLOAT_LANES(sqrt), .kernel = KERNEL(sqrt)},
     {"Swish", FLOAT_LANES(swish), .params = {{"alpha", 1.0f}}},
     {"Tan", FLOAT_LANES(tan)},
-    {"Tanh", FLOAT_LANES(tanh)},
-    {"ThresholdedRelu", FLOAT_LANES(thresholded), .params = {{"alpha", 1.0f}}},
+    {"Tanh", FLOAT_LANES(tanh), .kernel = KERNEL(tanh)},
+    {"ThresholdedRelu", FLOAT_LANES(thresholded), .kernel = KERNEL(thresholded_relu),
+     .params = {{"alpha", 1.0f}}},
 };
-static const struct unary_op gelu_by_tanh = {"Gelu", FLOAT_LANES(gelu_tanh)};
+static const struct unary_op gelu_by_tanh = {"Gelu", FLOAT_LANES(gelu_tanh), .kernel = KERNEL(gelu_tanh)};
 
 const struct unary_op *unary_find(const char *name, bool approximate_tanh)
 {
@@ -189,4 +192,21 @@ const struct unary_op *unary_find(const char *name, bool approximate_tanh)
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
         if (strcmp(name, ops[i].name) == 0) return &ops[i];
     return NULL;
+}
+
+struct unary_call unary_call_of(const struct unary_op *op, enum lane lane)
+{
+    struct unary_call call = {.lane = lane, .fn = op->fn[lane]};
+    if (lane == LANE_F32 && op->kernel > 0) call.kernel = kernels_get()->f32_unary[op->kernel - 1];
+    for (uint32_t i = 0; i < UNARY_PARAMS && op->params[i].name != NULL; i++)
+        unary_set_param(&call, i, (double)op->params[i].otherwise);
+    return call;
+}
+
+void unary_set_param(struct unary_call *call, uint32_t i, double value)
+{
+    if (call->lane == LANE_F32)
+        call->params.f32[i] = (float)value;
+    else
+        call->params.f64[i] = value;
 }
