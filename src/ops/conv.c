@@ -60,7 +60,7 @@ onnxd_status conv_plan(const struct node *node, const onnxd_tensor *x, const onn
     c.k = w->dims[1] * window_volume(window->kernel);
     c.positions = window_volume(c.image.out);
     c.plane = window_volume(c.image.in);
-    c.columns = c.positions < CONV_MAX_COLUMNS ? c.positions : CONV_MAX_COLUMNS;
+    c.columns = conv_columns(c.k, c.positions);
     c.pointwise = window_volume(window->kernel) == 1;
     for (uint32_t i = 0; i < WINDOW_AXES; i++)
         c.pointwise = c.pointwise && window->stride[i] == 1 && window->begin[i] == 0 && window->end[i] == 0;

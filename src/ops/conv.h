@@ -7,8 +7,15 @@
 #include "ops/im2col.h"
 #include "ops/op.h"
 
-/* Columns multiplied at a time: the matrix of windows then stays in the second-level cache. */
-enum { CONV_MAX_COLUMNS = 512 };
+/* Columns multiplied at a time: as many as keep the matrix of windows well inside the second-level cache. */
+enum { CONV_MAX_COLUMNS = 512, CONV_MIN_COLUMNS = 128, CONV_COLUMN_FLOATS = 1 << 16 };
+
+static inline int64_t conv_columns(int64_t k, int64_t positions)
+{
+    int64_t n = k > 0 ? CONV_COLUMN_FLOATS / k / 32 * 32 : CONV_MAX_COLUMNS;
+    n = n < CONV_MIN_COLUMNS ? CONV_MIN_COLUMNS : n > CONV_MAX_COLUMNS ? CONV_MAX_COLUMNS : n;
+    return n < positions ? n : positions;
+}
 
 /* [N, C, ...] with weights [M, C / group, ...]. */
 struct conv_shape {

@@ -1,7 +1,7 @@
 /* Conv and ConvTranspose of one to three spatial axes.
  *
  * Conv multiplies the weights [M, C * volume] with the matrix of windows, a block of positions at a time; a
- * pointwise kernel multiplies the image itself, and a group of one channel is summed tap by tap.
+ * pointwise kernel multiplies the image itself, and groups of one or two maps are summed tap by tap.
  * ConvTranspose does it backwards: a product per input position, added where its window lies.
  * Source: ONNX operator specification, ai.onnx. */
 #include "ops/op.h"
@@ -12,6 +12,9 @@
 #include "ops/infer.h"
 #include "ops/matrix.h"
 #include "tensor/dtype.h"
+
+/* Groups of so few maps are not worth a matrix product. */
+enum { DIRECT_MAPS = 2 };
 
 struct conv_state {
     struct conv_shape shape;
@@ -80,7 +83,7 @@ static onnxd_status shapes_conv(struct op_shapes *s, onnxd_error *err)
     return status == ONNXD_OK ? conv_infer(s, 0, 1, 2, s->in[0]->type, err) : status;
 }
 
-static onnxd_status run_depthwise(struct op_run *run, onnxd_error *err);
+static onnxd_status run_direct(struct op_run *run, onnxd_error *err);
 
 static onnxd_status prepare_conv(struct op_plan *plan, onnxd_error *err)
 {
@@ -97,8 +100,8 @@ static onnxd_status prepare_conv(struct op_plan *plan, onnxd_error *err)
     state->out_bytes = room_for(state->lane, plan->out[0]);
     plan->workspace_bytes = matrix_scratch_bytes() + state->x_bytes + state->w_bytes + state->b_bytes +
                             state->out_bytes;
-    if (state->lane == LANE_F32 && c->image.channels == 1 && c->maps <= 2 && !c->pointwise)
-        plan->run = run_depthwise;
+    if (state->lane == LANE_F32 && c->maps <= DIRECT_MAPS && !c->pointwise)
+        plan->run = run_direct;
     else if (!c->pointwise)
         plan->workspace_bytes += (size_t)(c->k * c->columns) * lane_size(state->lane);
     return ONNXD_OK;
@@ -137,7 +140,7 @@ static onnxd_status run_conv(struct op_run *run, onnxd_error *err)
     return ONNXD_OK;
 }
 
-/* ---- groups of one channel: a weighted sum of shifted rows --------------------------------------------- */
+/* ---- few maps: weighted sums of shifted rows --------------------------------------------- */
 
 /* Adds w * row of the image to a row of outputs. */
 static void add_row(const struct image *image, float w, const float *line, int64_t tap, float *out)
@@ -174,7 +177,7 @@ static void sum_plane(const struct image *image, const float *w, const float *x,
         }
 }
 
-static onnxd_status run_depthwise(struct op_run *run, onnxd_error *err)
+static onnxd_status run_direct(struct op_run *run, onnxd_error *err)
 {
     (void)err;
     const struct conv_state *state = run->state;
@@ -182,9 +185,14 @@ static onnxd_status run_depthwise(struct op_run *run, onnxd_error *err)
     struct conv_operands o = take_operands(run, state);
     int64_t all_maps = c->groups * c->maps;
     put_bias(LANE_F32, o.out, o.b, c->batch * all_maps, all_maps, c->positions);
-    for (int64_t i = 0; i < c->batch * all_maps; i++)
-        sum_plane(&c->image, (const float *)o.w + i % all_maps * c->k,
-                  (const float *)o.x + i / c->maps * c->plane, (float *)o.out + i * c->positions);
+    int64_t volume = window_volume(c->image.window.kernel);
+    for (int64_t i = 0; i < c->batch * all_maps; i++) {
+        const float *w = (const float *)o.w + i % all_maps * c->k;
+        const float *x = (const float *)o.x + i / c->maps * c->image.channels * c->plane;
+        for (int64_t channel = 0; channel < c->image.channels; channel++)
+            sum_plane(&c->image, w + channel * volume, x + channel * c->plane,
+                      (float *)o.out + i * c->positions);
+    }
     convert_output(run, state, &o);
     return ONNXD_OK;
 }
@@ -277,7 +285,7 @@ static onnxd_status prepare_transposed(struct op_plan *plan, onnxd_error *err)
     c->k = c->maps * window_volume(window->kernel);
     c->positions = window_volume(c->image.out);
     c->plane = window_volume(c->image.in);
-    c->columns = c->positions < CONV_MAX_COLUMNS ? c->positions : CONV_MAX_COLUMNS;
+    c->columns = conv_columns(c->k, c->positions);
     state->lane = lane_of(x->type);
     state->x_bytes = room_for(state->lane, x);
     state->w_bytes = room_for(state->lane, w);

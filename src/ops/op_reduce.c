@@ -1,13 +1,15 @@
 /* ReduceSum and its family. Axes are an attribute in old opsets and input 1 in new ones.
  *
- * Input is read once in memory order; every output element has an accumulator in the workspace: double for
- * floating point, 64-bit integers for integers.
+ * float32 along one run of axes goes through the CPU's kernels. Otherwise the input is read once in memory
+ * order, and every output element has an accumulator in the workspace: double for floating point, 64-bit
+ * integers for integers.
  * Source: ONNX operator specification, ai.onnx. */
 #include "ops/op.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "kernels/kernels.h"
 #include "ops/elements.h"
 #include "ops/infer.h"
 #include "ops/loops.h"
@@ -155,7 +157,52 @@ struct reduce_state {
     int64_t n_out, n_reduced;
     bool copies; /* nothing to reduce */
     bool ready;
+    bool by_kernel; /* loops are [kept, reduced] or [kept, reduced, kept], kept ones may be missing */
 };
+
+/* The kernel that does most of a reduction. */
+static enum f32_reduce kernel_of(enum reduction reduction)
+{
+    switch (reduction) {
+    case MEAN: return F32_REDUCE_mean;
+    case PROD: return F32_REDUCE_prod;
+    case MAX: return F32_REDUCE_max;
+    case MIN: return F32_REDUCE_min;
+    case L1: return F32_REDUCE_sum_abs;
+    case L2:
+    case SUM_SQUARE: return F32_REDUCE_sum_square;
+    default: return F32_REDUCE_sum;
+    }
+}
+
+/* One run of reduced axes, and at least one element everywhere. */
+static bool suits_kernel(const struct reduce_state *state, onnxd_type type)
+{
+    const struct loops *loops = &state->loops;
+    uint32_t n_reduced = 0;
+    for (uint32_t i = 0; i < loops->rank; i++) n_reduced += loops->strides[1][i] == 0;
+    return type == ONNXD_FLOAT32 && state->reduction != LOG_SUM_EXP && n_reduced == 1 && loops->rank <= 3 &&
+           (loops->rank < 3 || loops->strides[1][1] == 0) && state->n_out > 0 && state->n_reduced > 0;
+}
+
+static void run_kernel(const struct reduce_state *state, const float *x, float *y)
+{
+    const struct kernels *kernels = kernels_get();
+    const struct loops *loops = &state->loops;
+    const int64_t *dims = loops->dims;
+    enum f32_reduce kernel = kernel_of(state->reduction);
+    uint32_t at = 0; /* of the reduced loop */
+    while (loops->strides[1][at] != 0) at++;
+    size_t rows = at > 0 ? (size_t)dims[0] : 1, n = (size_t)dims[at];
+    if (at + 1 == loops->rank) {
+        kernels->f32_reduce_inner[kernel](y, x, n, rows, n);
+    } else {
+        size_t cols = (size_t)dims[at + 1];
+        kernels->f32_reduce_outer[kernel](y, cols, x, n * cols, cols, rows, n, cols);
+    }
+    if (state->reduction == L2) kernels->f32_unary[F32_UNARY_sqrt](y, y, (size_t)state->n_out, 0, 0);
+    if (state->reduction == LOG_SUM) kernels->f32_unary[F32_UNARY_log](y, y, (size_t)state->n_out, 0, 0);
+}
 
 static enum lane accumulator_lane(enum reduction reduction, onnxd_type type)
 {
@@ -186,6 +233,7 @@ static onnxd_status plan_loops(const struct node *node, const onnxd_tensor *in, 
     if (state->n_out != onnxd_tensor_n_elements(out))
         return op_error(err, node, ONNXD_ERR_SHAPE, "axes changed after the shape was fixed");
     loops_simplify(&state->loops);
+    state->by_kernel = suits_kernel(state, in->type);
     return ONNXD_OK;
 }
 
@@ -306,6 +354,10 @@ static onnxd_status run_reduce(struct op_run *run, onnxd_error *err)
     }
     if (state->copies) {
         if (out->data != in->data) memcpy(out->data, in->data, onnxd_tensor_n_bytes(in));
+        return ONNXD_OK;
+    }
+    if (state->by_kernel) {
+        run_kernel(state, in->data, out->data);
         return ONNXD_OK;
     }
     double *acc = run->workspace, *shift = NULL;
