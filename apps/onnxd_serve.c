@@ -14,13 +14,14 @@
 #include "base/log.h"
 #include "cli_options.h"
 #include "net/net_socket.h"
+#include "net/tls.h"
 #include "serve/api_keys.h"
 #include "serve/service.h"
 #include "serve/supervisor.h"
 
 struct settings {
     struct cli_texts models;
-    const char *repository, *host, *unix_path, *api_key_file;
+    const char *repository, *host, *unix_path, *api_key_file, *tls_cert, *tls_key;
     uint32_t port, workers, processes;
     int engine, loop, log_level, log_format;
     uint32_t max_batch, max_queue_size, max_head_bytes, max_connections, max_pipelined;
@@ -48,6 +49,8 @@ static const struct cli_option options[] = {
     {"host", CLI_TEXT, AT(host), "ADDRESS", "address to listen on"},
     {"port", CLI_U32, AT(port), "PORT", "port to listen on; 0 picks a free one", 0, 65535, .env = "PORT"},
     {"unix", CLI_TEXT, AT(unix_path), "PATH", "also listen on a unix socket"},
+    {"tls-cert", CLI_TEXT, AT(tls_cert), "FILE", "speak TLS with this certificate chain, PEM"},
+    {"tls-key", CLI_TEXT, AT(tls_key), "FILE", "its key, PEM"},
     {"api-key-file", CLI_TEXT, AT(api_key_file), "FILE",
      "only answer requests with one of these keys, one a line, as X-API-Key or Authorization: Bearer"},
     {"workers", CLI_U32, AT(workers), "N",
@@ -170,6 +173,7 @@ struct program { /* what all processes share */
     int *fds; /* [processes * workers] */
     uint32_t n_fds;
     struct api_keys *api_keys;
+    struct tls_context *tls;
     uint16_t port; /* the first */
     char path[4096];
     char **argv;
@@ -190,6 +194,15 @@ static onnxd_status read_keys(struct program *program, onnxd_error *err)
     if (program->settings->api_key_file == NULL) return ONNXD_OK;
     onnxd_status status = api_keys_read(program->settings->api_key_file, &program->api_keys, err);
     program->options.api_keys = program->api_keys;
+    return status;
+}
+
+static onnxd_status read_tls(struct program *program, onnxd_error *err)
+{
+    const struct settings *settings = program->settings;
+    if (settings->tls_cert == NULL) return ONNXD_OK;
+    onnxd_status status = tls_context_create(settings->tls_cert, settings->tls_key, &program->tls, err);
+    program->options.tls = program->tls;
     return status;
 }
 
@@ -246,8 +259,9 @@ static void tell_ready(void *context)
     const char *host = program->settings->host;
     bool is_v6 = strchr(host, ':') != NULL;
     char line[512];
-    int n = snprintf(line, sizeof line, "listening on http://%s%s%s:%u\n", is_v6 ? "[" : "", host,
-                     is_v6 ? "]" : "", program->port);
+    int n = snprintf(line, sizeof line, "listening on %s://%s%s%s:%u\n",
+                     program->tls != NULL ? "https" : "http", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
+                     program->port);
     if (n > 0) fwrite(line, 1, (size_t)n, stderr);
     handover_finish();
 }
@@ -339,7 +353,8 @@ static int run(const struct settings *settings, const struct service_model *mode
     signal(SIGPIPE, SIG_IGN);
     int code = CLI_EXIT_OK;
     if (program.argv == NULL || read_keys(&program, &err) != ONNXD_OK ||
-        open_sockets(&program, &err) != ONNXD_OK || open_unix(&program, &err) != ONNXD_OK ||
+        read_tls(&program, &err) != ONNXD_OK || open_sockets(&program, &err) != ONNXD_OK ||
+        open_unix(&program, &err) != ONNXD_OK ||
         telemetry_create(settings->processes, program.options.n_workers, &program.telemetry, &err) !=
             ONNXD_OK) {
         code = cli_fail(command.name, &err);
@@ -357,6 +372,7 @@ static int run(const struct settings *settings, const struct service_model *mode
     telemetry_done(&program.telemetry);
     if (program.options.unix_fd >= 0) close(program.options.unix_fd);
     api_keys_free(program.api_keys);
+    tls_context_free(program.tls);
     free(program.fds);
     free(program.argv);
     return code;
@@ -371,6 +387,8 @@ int onnxd_serve_main(int argc, char **argv)
     if (code != CLI_GO_ON) return code;
     if (settings.models.n == 0 && settings.repository == NULL)
         return cli_usage_error(&command, "--model [NAME=]FILE or --repository DIR is missing");
+    if ((settings.tls_cert == NULL) != (settings.tls_key == NULL))
+        return cli_usage_error(&command, "--tls-cert and --tls-key go together");
     if (settings.unix_path != NULL && settings.processes > 1 && settings.port_per_process)
         return cli_usage_error(&command, "--unix: one socket cannot be split as --port-per-process asks");
     if (settings.admin && settings.processes > 1)

@@ -36,6 +36,11 @@ const char *http_server_loop_name(const struct http_server *server);
  * caller's). */
 ONNXD_MUST_USE onnxd_status http_server_listen(struct http_server *server, int fd, onnxd_error *err);
 
+/* The same for connections that speak TLS. `tls` is borrowed; NULL: they do not. */
+struct tls_context;
+ONNXD_MUST_USE onnxd_status http_server_listen_tls(struct http_server *server, int fd,
+                                                   struct tls_context *tls, onnxd_error *err);
+
 /* Waits for at most max_wait_ns, then handles one wake-up. */
 void http_server_step(struct http_server *server, uint64_t max_wait_ns);
 

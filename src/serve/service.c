@@ -191,7 +191,7 @@ static onnxd_status start_worker(struct service *service, uint32_t index, int fd
     if (status == ONNXD_OK) status = http_server_create(&options, &handler, &thread->server, err);
     if (status == ONNXD_OK) {
         worker_attach(&thread->worker, http_server_host(thread->server));
-        status = http_server_listen(thread->server, fd, err);
+        status = http_server_listen_tls(thread->server, fd, service->options.tls, err);
     }
     if (status != ONNXD_OK) {
         close(fd);

@@ -17,6 +17,7 @@
 #define SERVICE_MAX_WORKERS 1024u
 
 struct api_keys;
+struct tls_context;
 
 struct service_model { /* a model file to serve */
     const char *name;  /* NULL: the file's name without ".onnx" */
@@ -36,6 +37,7 @@ struct service_options {
     struct version_settings version;
     uint64_t request_timeout_ns;
     uint64_t drain_timeout_ns;       /* what is not answered by then is cut off */
+    struct tls_context *tls;         /* borrowed until service_stop; NULL: plain HTTP */
     const struct api_keys *api_keys; /* borrowed until service_stop; NULL: anybody may ask */
     int unix_fd; /* a listening unix socket, served beside the others; stays the caller's; -1: none */
     bool access_log;
