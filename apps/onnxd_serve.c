@@ -23,7 +23,7 @@ struct settings {
     struct cli_texts models;
     const char *repository, *host, *unix_path, *api_key_file, *tls_cert, *tls_key;
     uint32_t port, workers, processes;
-    int engine, loop, log_level, log_format;
+    int engine, log_level, log_format;
     uint32_t max_batch, max_queue_size, max_head_bytes, max_connections, max_pipelined;
     uint64_t max_body_bytes, max_answer_bytes;
     uint64_t idle_timeout_ms, request_timeout_ms, write_timeout_ms, drain_timeout_ms;
@@ -59,7 +59,6 @@ static const struct cli_option options[] = {
     {"processes", CLI_U32, AT(processes), "N", "serving processes; one that dies is started again", 1, 256},
     {"port-per-process", CLI_FLAG, AT(port_per_process), NULL,
      "ports PORT..PORT+N-1, for a load balancer in front, in place of one for all"},
-    {"loop", CLI_CHOICE, AT(loop), "auto|epoll|io_uring", "event loop"},
 
     {.type = CLI_HEADING, .help = "Limits"},
     {"max-body-bytes", CLI_BYTES, AT(max_body_bytes), "N", "largest request body, then 413", 1, 1u << 30},
@@ -138,8 +137,6 @@ static struct service_options service_options(const struct settings *settings,
         .admin = settings->admin,
         .n_workers = settings->workers,
         .limits = limits,
-        .loop = settings->loop == 1   ? LOOP_EPOLL
-                : settings->loop == 2 ? LOOP_URING
                                       : LOOP_AUTO,
         .version = {.model.engine = (onnxd_engine)settings->engine,
                     .max_batch = settings->max_batch,

@@ -20,7 +20,9 @@ static _Atomic bool counting;
 
 void fake_model_reset(void)
 {
-    fake_model = (struct fake_model_state){.is_batchable = true, .scale = 1};
+    memset(&fake_model, 0, sizeof fake_model);
+    fake_model.is_batchable = true;
+    fake_model.scale = 1;
     counting = false;
 }
 
