@@ -16,9 +16,9 @@ struct published {
 /* Sources: Stanley and Miikkulainen (2002), Gomez, Schmidhuber and Miikkulainen (2008). */
 static const struct published PUBLISHED[] = {
     {"xor", "Stanley and Miikkulainen 2002", "100/100", "4755", "2553", "13459", "2.35", "7.48", "-"},
-    {"pole2", "Stanley and Miikkulainen 2002", "120/120", "3600", "2704", "-", "-", "-", "-"},
+    {"pole2", "Stanley and Miikkulainen 2002", "-", "3600", "-", "-", "-", "-", "-"},
     {"pole2", "CoSyNE 2008", "-", "954", "-", "-", "-", "-", "-"},
-    {"pole2-novel", "Stanley and Miikkulainen 2002", "20/20", "33184", "21790", "-", "-", "-", "286"},
+    {"pole2-novel", "Stanley and Miikkulainen 2002", "-", "33184", "-", "-", "-", "-", "286"},
     {"pole2-novel", "CoSyNE 2008", "-", "3416", "-", "-", "-", "-", "-"},
 };
 
