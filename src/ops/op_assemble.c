@@ -11,8 +11,9 @@
  * ones count from the end, as Gather has it. */
 #include "ops/op.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "ops/row_dims.h"
 
 enum { FIELDS = 5, MAX_OUTPUTS = 16 };
 
@@ -45,25 +46,6 @@ struct assemble_state {
     onnxd_type source_type[MAX_OUTPUTS];
     size_t out_stride[MAX_OUTPUTS];
 };
-
-/* ---- shapes -------------------------------------------------------------------------------------- */
-
-static onnxd_status shapes_assemble(struct op_shapes *s, onnxd_error *err)
-{
-    (void)err;
-    for (uint32_t j = 0; j < s->n_out; j++) {
-        char name[16];
-        size_t n;
-        snprintf(name, sizeof name, "dims%u", j);
-        const int64_t *row = node_attribute_ints(s->node, name, &n);
-        struct dim dims[ONNXD_MAX_RANK];
-        if (s->in[0]->rank < 1) continue;
-        dims[0] = s->in[0]->dims[0];
-        for (size_t i = 0; i < n; i++) dims[i + 1] = dim_constant(row[i]);
-        shapes_set(s, j, ONNXD_FLOAT32, (int32_t)n + 1, dims);
-    }
-    return ONNXD_OK;
-}
 
 /* ---- packing ------------------------------------------------------------------------------------- */
 
@@ -296,13 +278,6 @@ static onnxd_status run_assemble(struct op_run *run, onnxd_error *err)
     return status;
 }
 
-static size_t row_elements(const onnxd_tensor *tensor)
-{
-    size_t n = 1;
-    for (uint32_t i = 1; i < tensor->rank; i++) n *= (size_t)tensor->dims[i];
-    return n;
-}
-
 static onnxd_status prepare_assemble(struct op_plan *plan, onnxd_error *err)
 {
     const struct assembly *a = plan->node->packed;
@@ -325,7 +300,7 @@ static onnxd_status prepare_assemble(struct op_plan *plan, onnxd_error *err)
 }
 
 const struct op_def ops_assemble[] = {
-    {"onnxd", "Assemble", 1, OP_LATEST, 1, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, 0, NULL, shapes_assemble,
+    {"onnxd", "Assemble", 1, OP_LATEST, 1, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, 0, NULL, row_dims_shapes,
      pack_assemble, prepare_assemble, run_assemble},
     {0},
 };

@@ -9,11 +9,11 @@
  * micro-operations whose results leave; dims0 ... dims of a row of output 0 ... All float32. */
 #include "ops/op.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "kernels/kernels.h"
 #include "ops/chain.h"
+#include "ops/row_dims.h"
 
 /* Of all intermediate values of a block: half of a first-level cache. */
 #define BLOCK_BYTES ((size_t)16 << 10)
@@ -46,23 +46,6 @@ struct chain_state {
     uint32_t n_micros;
     size_t n_rows, block_rows;
 };
-
-static onnxd_status shapes_chain(struct op_shapes *s, onnxd_error *err)
-{
-    (void)err;
-    for (uint32_t j = 0; j < s->n_out; j++) {
-        char name[16];
-        size_t n;
-        snprintf(name, sizeof name, "dims%u", j);
-        const int64_t *row = node_attribute_ints(s->node, name, &n);
-        struct dim dims[ONNXD_MAX_RANK];
-        if (s->in[0]->rank < 1) continue;
-        dims[0] = s->in[0]->dims[0];
-        for (size_t i = 0; i < n; i++) dims[i + 1] = dim_constant(row[i]);
-        shapes_set(s, j, ONNXD_FLOAT32, (int32_t)n + 1, dims);
-    }
-    return ONNXD_OK;
-}
 
 /* ---- running ------------------------------------------------------------------------------------- */
 
@@ -123,13 +106,6 @@ static onnxd_status run_chain(struct op_run *run, onnxd_error *err)
 }
 
 /* ---- preparing ----------------------------------------------------------------------------------- */
-
-static size_t row_elements(const onnxd_tensor *tensor)
-{
-    size_t n = 1;
-    for (uint32_t i = 1; i < tensor->rank; i++) n *= (size_t)tensor->dims[i];
-    return n;
-}
 
 static struct operand read_operand(const struct op_plan *plan, int64_t number, uint32_t n_rowed)
 {
@@ -209,7 +185,7 @@ static onnxd_status prepare_chain(struct op_plan *plan, onnxd_error *err)
 }
 
 const struct op_def ops_chain[] = {
-    {"onnxd", "Chain", 1, OP_LATEST, 1, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, 0, NULL, shapes_chain, NULL,
+    {"onnxd", "Chain", 1, OP_LATEST, 1, OP_ANY_NUMBER, 1, OP_ANY_NUMBER, 0, NULL, row_dims_shapes, NULL,
      prepare_chain, run_chain},
     {0},
 };

@@ -13,11 +13,6 @@ struct binding {
     onnxd_error *err;
 };
 
-bool node_is(const struct node *node, const char *op_type)
-{
-    return node != NULL && node->domain[0] == 0 && strcmp(node->op_type, op_type) == 0;
-}
-
 static onnxd_status check_counts(const struct node *node, onnxd_error *err)
 {
     const struct op_def *op = node->op;

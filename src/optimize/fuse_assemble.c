@@ -2,10 +2,10 @@
  * the front of the program: a hundred Slice, Cast, Gather and Concat nodes become one pass over the rows. */
 #include "optimize/passes.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "ops/row_dims.h"
 #include "optimize/row_layout.h"
 
 enum { MAX_OUTPUTS = 16, MAX_SOURCES = 16, FIELDS = 5 };
@@ -17,11 +17,6 @@ struct assembly {
     int64_t *lookups, *copies; /* fields of the attributes, see ops/op_assemble.c */
     size_t n_lookups, n_copies, capacity;
 };
-
-static onnxd_status no_room(struct pass *pass)
-{
-    return error_set(pass->err, ONNXD_ERR_LIMIT, "the optimised model does not fit in its memory limit");
-}
 
 static bool only_moves_data(const struct node *node)
 {
@@ -106,22 +101,12 @@ static bool add_output(struct assembly *a, uint32_t value, const struct layout *
     return true;
 }
 
-static bool set_row_dims(struct graph *graph, struct node *node, uint32_t j, uint32_t value)
-{
-    char name[16];
-    int64_t dims[ONNXD_MAX_RANK];
-    const struct value_info *info = &graph->values[value].info;
-    for (int32_t i = 1; i < info->rank; i++) dims[i - 1] = info->dims[i].n;
-    snprintf(name, sizeof name, "dims%u", j);
-    return node_set_ints(graph, node, name, dims, (size_t)info->rank - 1);
-}
-
 static onnxd_status place_assembly(struct pass *pass, struct assembly *a)
 {
     struct graph *graph = pass->graph;
     struct node *node = graph_insert_node(graph, 0, "onnxd", "Assemble", NULL, a->n_sources + a->n_tables,
                                           a->n_outputs);
-    if (node == NULL) return no_room(pass);
+    if (node == NULL) return pass_no_room(pass);
     node->opset = 1;
     node->op = op_find("onnxd", "Assemble", 1);
     memcpy(node->in, a->sources, a->n_sources * sizeof *node->in);
@@ -131,7 +116,7 @@ static onnxd_status place_assembly(struct pass *pass, struct assembly *a)
               node_set_ints(graph, node, "lookups", a->lookups, a->n_lookups * FIELDS) &&
               node_set_ints(graph, node, "copies", a->copies, a->n_copies * FIELDS);
     for (uint32_t j = 0; j < a->n_outputs && ok; j++) {
-        ok = set_row_dims(graph, node, j, a->outputs[j]);
+        ok = row_dims_set(graph, node, j, &graph->values[a->outputs[j]].info);
         /* The node that made the value so far makes one that nobody reads, and goes. */
         for (uint32_t i = 1; i < graph->n_nodes && ok; i++)
             for (uint32_t k = 0; k < graph->nodes[i]->n_out && ok; k++)
@@ -142,7 +127,7 @@ static onnxd_status place_assembly(struct pass *pass, struct assembly *a)
                 }
         node->out[j] = a->outputs[j];
     }
-    if (!ok) return no_room(pass);
+    if (!ok) return pass_no_room(pass);
     pass->n_changes++;
     graph_compact(graph);
     return ONNXD_OK;
@@ -156,7 +141,7 @@ onnxd_status pass_fuse_assemble(struct pass *pass)
     a.tables = arena_alloc_array(arena, a.tables_capacity, sizeof *a.tables);
     a.lookups = arena_alloc_array(arena, a.capacity * FIELDS, sizeof *a.lookups);
     a.copies = arena_alloc_array(arena, a.capacity * FIELDS, sizeof *a.copies);
-    if (a.tables == NULL || a.lookups == NULL || a.copies == NULL) return no_room(pass);
+    if (a.tables == NULL || a.lookups == NULL || a.copies == NULL) return pass_no_room(pass);
     for (uint32_t i = 0; i < graph->n_nodes; i++) {
         const struct node *node = graph->nodes[i];
         if (!only_moves_data(node) || node_is(node, "Cast")) continue;

@@ -28,34 +28,9 @@ struct block {
     uint32_t last;    /* index of the node that computes it so far */
 };
 
-static onnxd_status no_room(struct pass *pass)
-{
-    return error_set(pass->err, ONNXD_ERR_LIMIT, "the optimised model does not fit in its memory limit");
-}
-
-static const struct value_info *info_of(const struct graph *graph, uint32_t value)
-{
-    return &graph->values[value].info;
-}
-
 static bool dim_is(struct dim d, int64_t n)
 {
     return dim_is_constant(d) && d.n == n;
-}
-
-/* The only node that reads the value, and its index; NULL when there are more, or the caller reads it. */
-static struct node *only_reader(const struct graph *graph, uint32_t value, uint32_t *ret_index)
-{
-    if (graph->values[value].n_uses != 1) return NULL;
-    for (uint32_t i = 0; i < graph->n_nodes; i++) {
-        struct node *node = graph->nodes[i];
-        for (uint32_t k = 0; k < node->n_in && !node->removed; k++)
-            if (node->in[k] == value) {
-                *ret_index = i;
-                return node;
-            }
-    }
-    return NULL;
 }
 
 static bool axis_is(const struct graph *graph, const struct node *node, int64_t otherwise, int64_t want)
@@ -237,30 +212,21 @@ static bool match_block(const struct graph *graph, uint32_t i, struct block *b)
 
 /* ---- what follows: Squeeze of the leading 1, a residual sum, ReLU --------------------------------- */
 
-static bool same_dims(const struct graph *graph, uint32_t a, uint32_t b)
-{
-    const struct value_info *x = info_of(graph, a), *y = info_of(graph, b);
-    if (x->rank < 0 || x->rank != y->rank || x->type != y->type) return false;
-    for (int32_t i = 0; i < x->rank; i++)
-        if (!dim_equal(x->dims[i], y->dims[i])) return false;
-    return true;
-}
-
 static void take_followers(const struct graph *graph, struct block *b)
 {
     uint32_t at;
     const struct node *next = only_reader(graph, b->out, &at);
     if (b->leading == 1 && (node_is(next, "Squeeze") || node_is(next, "Reshape")) &&
-        same_dims(graph, next->out[0], b->q.value)) {
+        same_shape(graph, next->out[0], b->q.value)) {
         b->out = next->out[0];
         b->last = at;
         b->leading = 0;
         next = only_reader(graph, b->out, &at);
     }
     if (b->leading > 0) return;
-    if (node_is(next, "Add") && next->opset >= 7 && same_dims(graph, next->out[0], b->out)) {
+    if (node_is(next, "Add") && next->opset >= 7 && same_shape(graph, next->out[0], b->out)) {
         uint32_t other = next->in[next->in[0] == b->out ? 1 : 0];
-        if (other == b->out || !same_dims(graph, other, b->out)) return;
+        if (other == b->out || !same_shape(graph, other, b->out)) return;
         b->r.value = other;
         b->out = next->out[0];
         b->last = at;
@@ -319,13 +285,13 @@ static onnxd_status merge_projections(struct pass *pass, struct block *b)
     }
     onnxd_tensor *w_all = arena_alloc_zeroed(graph->arena, sizeof *w_all);
     float *data = arena_alloc_array(graph->arena, (size_t)(k * n_all), sizeof *data);
-    if (w_all == NULL || data == NULL) return no_room(pass);
+    if (w_all == NULL || data == NULL) return pass_no_room(pass);
     *w_all = (onnxd_tensor){.type = ONNXD_FLOAT32, .rank = 2, .dims = {k, n_all}, .data = data};
     struct value_info info = *info_of(graph, b->q.value);
     info.dims[info.rank - 1] = dim_constant(n_all);
     uint32_t column = 0, weights = graph_add_constant(graph, NULL, w_all),
              product = graph_add_value(graph, NULL, &info);
-    if (weights == GRAPH_NONE || product == GRAPH_NONE) return no_room(pass);
+    if (weights == GRAPH_NONE || product == GRAPH_NONE) return pass_no_room(pass);
     for (uint32_t i = 0; i < n_parts; i++) {
         const onnxd_tensor *w = info_of(graph, dense[i]->in[1])->constant;
         bool transposed = node_attribute_int(dense[i], "transposed", 0) != 0;
@@ -336,7 +302,7 @@ static onnxd_status merge_projections(struct pass *pass, struct block *b)
     uint32_t at = 0;
     while (graph->nodes[at] != first) at++;
     struct node *node = graph_insert_node(graph, at, "onnxd", "Dense", first->name, 4, 1);
-    if (node == NULL) return no_room(pass);
+    if (node == NULL) return pass_no_room(pass);
     node->opset = 1;
     node->op = op_find("onnxd", "Dense", 1);
     node->in[0] = first->in[0];
@@ -353,7 +319,7 @@ static onnxd_status place_block(struct pass *pass, struct block *b)
     struct graph *graph = pass->graph;
     struct node *node = graph_insert_node(graph, b->last, "onnxd", "MultiHead", graph->nodes[b->last]->name,
                                           4, 1);
-    if (node == NULL) return no_room(pass);
+    if (node == NULL) return pass_no_room(pass);
     node->opset = 1;
     node->op = op_find("onnxd", "MultiHead", 1);
     node->in[0] = b->q.value;
@@ -370,7 +336,7 @@ static onnxd_status place_block(struct pass *pass, struct block *b)
     struct node *old = graph->nodes[b->last + 1];
     old->out[0] = graph_add_value(graph, NULL, info_of(graph, b->out));
     node->out[0] = b->out;
-    if (!ok || old->out[0] == GRAPH_NONE) return no_room(pass);
+    if (!ok || old->out[0] == GRAPH_NONE) return pass_no_room(pass);
     graph_compact(graph);
     pass->n_changes++;
     return ONNXD_OK;

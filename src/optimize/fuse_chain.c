@@ -5,12 +5,12 @@
  * runs where its last member stood. A lone reduction becomes a chain, too: its kernels are the fast ones. */
 #include "optimize/passes.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "kernels/kernels.h"
 #include "ops/chain.h"
+#include "ops/row_dims.h"
 #include "optimize/row_layout.h"
 
 enum { MAX_MEMBERS = 32, MAX_OUTPUTS = 4, MAX_INPUTS = 64, MAX_WIDTH = 16384 };
@@ -31,16 +31,6 @@ struct group {
     uint32_t n;
     struct dim rows;
 };
-
-static onnxd_status no_room(struct pass *pass)
-{
-    return error_set(pass->err, ONNXD_ERR_LIMIT, "the optimised model does not fit in its memory limit");
-}
-
-static const struct value_info *info_of(const struct graph *graph, uint32_t value)
-{
-    return &graph->values[value].info;
-}
 
 /* ---- which kernel -------------------------------------------------------------------------------- */
 
@@ -338,23 +328,13 @@ static bool collect(const struct graph *graph, const struct group *g, struct wri
     return w->n_rowed > 0 && w->n_outputs > 0;
 }
 
-static bool set_row_dims(struct graph *graph, struct node *node, uint32_t j, uint32_t value)
-{
-    char name[16];
-    int64_t dims[ONNXD_MAX_RANK];
-    const struct value_info *info = info_of(graph, value);
-    for (int32_t i = 1; i < info->rank; i++) dims[i - 1] = info->dims[i].n;
-    snprintf(name, sizeof name, "dims%u", j);
-    return node_set_ints(graph, node, name, dims, (size_t)info->rank - 1);
-}
-
 static onnxd_status place_chain(struct pass *pass, const struct group *g, const struct writer *w)
 {
     struct graph *graph = pass->graph;
     uint32_t last = g->members[g->n - 1].node;
     struct node *node = graph_add_node(graph, "onnxd", "Chain", graph->nodes[last]->name, w->n_inputs,
                                        w->n_outputs);
-    if (node == NULL) return no_room(pass);
+    if (node == NULL) return pass_no_room(pass);
     graph->n_nodes--;
     node->opset = 1;
     node->op = op_find("onnxd", "Chain", 1);
@@ -364,8 +344,9 @@ static onnxd_status place_chain(struct pass *pass, const struct group *g, const 
               node_set_floats(graph, node, "alphas", w->alphas, (size_t)g->n * 2) &&
               node_set_ints(graph, node, "outputs", w->leaving, w->n_outputs) &&
               node_set_int(graph, node, "n_rowed", w->n_rowed);
-    for (uint32_t j = 0; j < w->n_outputs && ok; j++) ok = set_row_dims(graph, node, j, w->outputs[j]);
-    if (!ok) return no_room(pass);
+    for (uint32_t j = 0; j < w->n_outputs && ok; j++)
+        ok = row_dims_set(graph, node, j, info_of(graph, w->outputs[j]));
+    if (!ok) return pass_no_room(pass);
     for (uint32_t k = 0; k < g->n; k++) graph->nodes[g->members[k].node]->removed = true;
     graph->nodes[last] = node;
     pass->n_changes++;

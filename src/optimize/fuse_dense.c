@@ -22,11 +22,6 @@ struct dense {
     float alpha;
 };
 
-static onnxd_status no_room(struct pass *pass)
-{
-    return error_set(pass->err, ONNXD_ERR_LIMIT, "the optimised model does not fit in its memory limit");
-}
-
 static const onnxd_tensor *constant_of(const struct graph *graph, uint32_t value)
 {
     return value == GRAPH_NONE ? NULL : graph->values[value].info.constant;
@@ -91,8 +86,6 @@ static uint32_t scaled_weights(struct graph *graph, uint32_t w, float alpha)
 }
 
 static bool add_bias(struct graph *graph, struct dense *d, const onnxd_tensor *b, float beta);
-static struct node *only_reader(const struct graph *graph, uint32_t value, uint32_t after,
-                                uint32_t *ret_index);
 
 static bool starts_as_gemm(struct graph *graph, const struct node *node, struct dense *d)
 {
@@ -129,7 +122,7 @@ static bool start_dense(struct graph *graph, uint32_t i, struct dense *d)
 static void drop_flattening(struct graph *graph, struct dense *d)
 {
     uint32_t at;
-    const struct node *before = producer_of(graph, d->x), *after = only_reader(graph, d->out, d->last, &at);
+    const struct node *before = producer_of(graph, d->x), *after = only_reader(graph, d->out, &at);
     if (!node_is(before, "Reshape") || !node_is(after, "Reshape") || after->in[0] != d->out) return;
     const struct value_info *x = &graph->values[before->in[0]].info, *flat = &graph->values[d->x].info;
     const struct value_info *y = &graph->values[after->out[0]].info;
@@ -158,39 +151,14 @@ static bool add_bias(struct graph *graph, struct dense *d, const onnxd_tensor *b
     return true;
 }
 
-/* The only node that reads the value, or NULL. */
-static struct node *only_reader(const struct graph *graph, uint32_t value, uint32_t after,
-                                uint32_t *ret_index)
-{
-    if (graph->values[value].n_uses != 1) return NULL;
-    for (uint32_t i = after + 1; i < graph->n_nodes; i++) {
-        struct node *node = graph->nodes[i];
-        for (uint32_t k = 0; k < node->n_in + node->n_captured && !node->removed; k++)
-            if (node->in[k] == value) {
-                *ret_index = i;
-                return k < node->n_in ? node : NULL;
-            }
-    }
-    return NULL; /* a graph output */
-}
-
-static bool same_dims(const struct graph *graph, uint32_t a, uint32_t b)
-{
-    const struct value_info *x = &graph->values[a].info, *y = &graph->values[b].info;
-    if (x->rank < 0 || x->rank != y->rank || x->type != y->type) return false;
-    for (int32_t i = 0; i < x->rank; i++)
-        if (!dim_equal(x->dims[i], y->dims[i])) return false;
-    return true;
-}
-
 static bool take_add(struct graph *graph, struct dense *d, const struct node *node)
 {
     if (!node_is(node, "Add") || node->opset < 7) return false;
-    if (!same_dims(graph, d->out, node->out[0])) return false;
+    if (!same_shape(graph, d->out, node->out[0])) return false;
     uint32_t other = node->in[0] == d->out ? node->in[1] : node->in[0];
     if (other == d->out) return false;
     if (add_bias(graph, d, constant_of(graph, other), 1)) return true;
-    if (d->c != GRAPH_NONE || constant_of(graph, other) != NULL || !same_dims(graph, other, d->out))
+    if (d->c != GRAPH_NONE || constant_of(graph, other) != NULL || !same_shape(graph, other, d->out))
         return false;
     d->c = other;
     return true;
@@ -216,7 +184,7 @@ static void take_followers(struct graph *graph, struct dense *d)
 {
     uint32_t at;
     while (d->act == F32_ACT_NONE && d->n_merged < 8) {
-        struct node *next = only_reader(graph, d->out, d->last, &at);
+        struct node *next = only_reader(graph, d->out, &at);
         if (next == NULL || next->out[0] == GRAPH_NONE) return;
         if (!take_add(graph, d, next) && !take_activation(d, next)) return;
         d->out = next->out[0];
@@ -252,7 +220,7 @@ static onnxd_status place_dense(struct pass *pass, const struct dense *d)
     struct graph *graph = pass->graph;
     const char *name = graph->nodes[d->merged[0]]->name;
     struct node *node = graph_add_node(graph, "onnxd", "Dense", name, 4, 1);
-    if (node == NULL) return no_room(pass);
+    if (node == NULL) return pass_no_room(pass);
     graph->n_nodes--; /* it goes where the last node it replaces stood */
     node->opset = 1;
     node->op = op_find("onnxd", "Dense", 1);
@@ -262,12 +230,12 @@ static onnxd_status place_dense(struct pass *pass, const struct dense *d)
     node->out[0] = d->out;
     if (d->bias != NULL) {
         node->in[2] = bias_value(graph, d);
-        if (node->in[2] == GRAPH_NONE) return no_room(pass);
+        if (node->in[2] == GRAPH_NONE) return pass_no_room(pass);
     }
     if (!node_set_int(graph, node, "transposed", d->transposed) ||
         !node_set_int(graph, node, "activation", d->act) || !node_set_float(graph, node, "alpha", d->alpha) ||
         !node_set_int(graph, node, "after_relu", comes_from_relu(graph, d->x)))
-        return no_room(pass);
+        return pass_no_room(pass);
     for (uint32_t i = 0; i < d->n_merged; i++) graph->nodes[d->merged[i]]->removed = true;
     graph->nodes[d->last] = node;
     graph_count_uses(graph);

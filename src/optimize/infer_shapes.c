@@ -9,11 +9,6 @@
 /* Larger results are left to the run, so that a small file cannot ask for much memory at load. */
 #define MAX_FOLDED_BYTES ((size_t)64 << 20)
 
-static onnxd_status no_room(struct pass *pass)
-{
-    return error_set(pass->err, ONNXD_ERR_LIMIT, "the optimised model does not fit in its memory limit");
-}
-
 static bool may_fold(const struct graph *graph, const struct node *node, const struct value_info *out)
 {
     if ((node->op->flags & (OP_DYNAMIC | OP_IMPURE)) != 0 || node->n_captured > 0) return false;
@@ -38,7 +33,7 @@ static onnxd_status fold(struct pass *pass, struct node *node)
     struct graph *graph = pass->graph;
     const onnxd_tensor **in = arena_alloc_array(graph->arena, node->n_in, sizeof *in);
     onnxd_tensor *out = arena_alloc_array(graph->arena, node->n_out, sizeof *out);
-    if (in == NULL || out == NULL) return no_room(pass);
+    if (in == NULL || out == NULL) return pass_no_room(pass);
     for (uint32_t i = 0; i < node->n_in; i++)
         in[i] = node->in[i] == GRAPH_NONE ? NULL : graph->values[node->in[i]].info.constant;
     if (evaluate_node(pass->evaluator, node, in, out, graph->arena, NULL) != ONNXD_OK) return ONNXD_OK;
@@ -62,7 +57,7 @@ static onnxd_status infer_node(struct pass *pass, struct node *node)
     struct graph *graph = pass->graph;
     const struct value_info **in = arena_alloc_array(graph->arena, node->n_in, sizeof *in);
     struct value_info *out = arena_alloc_array(graph->arena, node->n_out, sizeof *out);
-    if (in == NULL || out == NULL) return no_room(pass);
+    if (in == NULL || out == NULL) return pass_no_room(pass);
     for (uint32_t i = 0; i < node->n_in; i++)
         in[i] = node->in[i] == GRAPH_NONE ? NULL : &graph->values[node->in[i]].info;
     for (uint32_t i = 0; i < node->n_out; i++) out[i] = value_info_unknown();

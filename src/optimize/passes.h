@@ -49,6 +49,23 @@ ONNXD_MUST_USE onnxd_status pass_fuse_assemble(struct pass *pass);
  * `arena` is for working memory. */
 bool graph_is_row_wise(const struct graph *graph, struct arena *arena);
 
+/* ---- what passes ask of a graph, in query.c ------------------------------------------------------- */
+
+/* ONNXD_ERR_LIMIT: the arena is full. */
+onnxd_status pass_no_room(struct pass *pass);
+
+/* The same type, rank and certainly equal dimensions. */
+bool same_shape(const struct graph *graph, uint32_t a, uint32_t b);
+
+/* The only node that reads the value, and its index; NULL when there are more or none, when it is captured
+ * by a body, or when it is an output of the graph. */
+struct node *only_reader(const struct graph *graph, uint32_t value, uint32_t *ret_index);
+
+static inline const struct value_info *info_of(const struct graph *graph, uint32_t value)
+{
+    return &graph->values[value].info;
+}
+
 /* Node is `op_type` of ai.onnx. */
 bool node_is(const struct node *node, const char *op_type);
 

@@ -21,7 +21,7 @@ struct rows {
 
 typedef bool (*row_rule)(const struct rows *r, const struct node *node);
 
-static const struct value_info *info_of(const struct rows *r, uint32_t value)
+static const struct value_info *info_in(const struct rows *r, uint32_t value)
 {
     return &r->graph->values[value].info;
 }
@@ -33,13 +33,13 @@ static int axis_in(const struct rows *r, const struct node *node, uint32_t i)
 
 static int rank_in(const struct rows *r, const struct node *node, uint32_t i)
 {
-    return info_of(r, node->in[i])->rank;
+    return info_in(r, node->in[i])->rank;
 }
 
 /* The one axis whose size holds the batch symbol; NO_ROWS when there is none, MIXED when unclear. */
 static int axis_by_shape(const struct rows *r, uint32_t value)
 {
-    const struct value_info *info = info_of(r, value);
+    const struct value_info *info = info_in(r, value);
     int found = NO_ROWS;
     if (info->rank < 0) return MIXED;
     for (int32_t i = 0; i < info->rank; i++) {
@@ -64,7 +64,7 @@ static bool only_first_has_rows(const struct rows *r, const struct node *node)
 static bool rule_elementwise(const struct rows *r, const struct node *node)
 {
     uint32_t out = node->out[0];
-    int from_right = info_of(r, out)->rank - axis_by_shape(r, out);
+    int from_right = info_in(r, out)->rank - axis_by_shape(r, out);
     for (uint32_t i = 0; i < node->n_in; i++) {
         int axis = axis_in(r, node, i);
         if (axis >= 0 && rank_in(r, node, i) - axis != from_right) return false;
@@ -113,7 +113,7 @@ static bool avoids_named_axes(const struct rows *r, const struct node *node, uin
     const int64_t *axes = node_attribute_ints(node, "axes", &n);
     if (axes != NULL) return avoids(r, node, axes, n);
     if (position >= node->n_in || node->in[position] == GRAPH_NONE) return false;
-    const onnxd_tensor *constant = info_of(r, node->in[position])->constant;
+    const onnxd_tensor *constant = info_in(r, node->in[position])->constant;
     if (constant == NULL) return false;
     for (int64_t i = 0; i < onnxd_tensor_n_elements(constant); i++) {
         int64_t axis = constant->type == ONNXD_INT64 ? ((const int64_t *)constant->data)[i]
@@ -181,7 +181,7 @@ static bool rule_reshape(const struct rows *r, const struct node *node)
 {
     int in = axis_in(r, node, 0), out = axis_by_shape(r, node->out[0]);
     return in >= 0 &&
-           dim_equal(size_before(info_of(r, node->in[0]), in), size_before(info_of(r, node->out[0]), out));
+           dim_equal(size_before(info_in(r, node->in[0]), in), size_before(info_in(r, node->out[0]), out));
 }
 
 /* The letter on the row axis must be the same in every term that has rows, and be kept. */
@@ -327,7 +327,7 @@ static bool check_rows_node(struct rows *r, const struct node *node)
         if (axis < 0) return false;
         for (uint32_t i = 0; i < node->n_in && !rules[k].reshapes; i++) { /* rows keep what they own */
             int in = axis_in(r, node, i);
-            if (in >= 0 && info_of(r, node->in[i])->dims[in].n != info_of(r, node->out[j])->dims[axis].n)
+            if (in >= 0 && info_in(r, node->in[i])->dims[in].n != info_in(r, node->out[j])->dims[axis].n)
                 return false;
         }
         r->axis[node->out[j]] = (int8_t)axis;
@@ -380,7 +380,7 @@ bool graph_is_row_wise(const struct graph *graph, struct arena *arena)
     if (r.axis == NULL || r.sized == NULL || graph->n_inputs == 0) return false;
     memset(r.axis, NO_ROWS, graph->n_values);
     for (uint32_t i = 0; i < graph->n_inputs; i++) {
-        if (!is_row_dimension(info_of(&r, graph->inputs[i]), &symbol) || (i > 0 && symbol != r.batch))
+        if (!is_row_dimension(info_in(&r, graph->inputs[i]), &symbol) || (i > 0 && symbol != r.batch))
             return false;
         r.batch = symbol;
         if (axis_by_shape(&r, graph->inputs[i]) != 0) return false;
@@ -390,7 +390,7 @@ bool graph_is_row_wise(const struct graph *graph, struct arena *arena)
         if (!check_node(&r, graph->nodes[i])) return false;
     for (uint32_t j = 0; j < graph->n_outputs; j++) {
         uint32_t v = graph->outputs[j];
-        if (r.axis[v] != 0 || !is_row_dimension(info_of(&r, v), &symbol) || symbol != r.batch) return false;
+        if (r.axis[v] != 0 || !is_row_dimension(info_in(&r, v), &symbol) || symbol != r.batch) return false;
     }
     return true;
 }

@@ -9,14 +9,6 @@
 
 #include "base/map.h"
 
-static bool same_shape(const struct value_info *a, const struct value_info *b)
-{
-    if (a->rank < 0 || a->rank != b->rank || a->type != b->type) return false;
-    for (int32_t i = 0; i < a->rank; i++)
-        if (!dim_equal(a->dims[i], b->dims[i])) return false;
-    return true;
-}
-
 /* A float32 value that is `number` everywhere: a constant, or ConstantOfShape behind nodes that only
  * reshape or repeat. */
 static bool is_splat(const struct graph *graph, uint32_t value, float number)
@@ -48,7 +40,6 @@ static bool is_splat(const struct graph *graph, uint32_t value, float number)
 static int same_as_input(const struct graph *graph, const struct node *node)
 {
     const struct value_info *out = &graph->values[node->out[0]].info;
-#define IN(i) (&graph->values[node->in[i]].info)
     if (node_is(node, "Identity")) return 0;
     if (node_is(node, "Dropout")) {
         bool mask_read = node->n_out > 1 && node->out[1] != GRAPH_NONE &&
@@ -59,26 +50,28 @@ static int same_as_input(const struct graph *graph, const struct node *node)
     static const char *const shape_only[] = {"Cast",      "Reshape", "Flatten", "Squeeze",
                                              "Unsqueeze", "Expand",  "Tile"};
     for (size_t i = 0; i < sizeof shape_only / sizeof shape_only[0]; i++)
-        if (node_is(node, shape_only[i])) return same_shape(out, IN(0)) ? 0 : -1;
-    if (node_is(node, "Concat")) return node->n_in == 1 && same_shape(out, IN(0)) ? 0 : -1;
+        if (node_is(node, shape_only[i])) return same_shape(graph, node->out[0], node->in[0]) ? 0 : -1;
+    if (node_is(node, "Concat"))
+        return node->n_in == 1 && same_shape(graph, node->out[0], node->in[0]) ? 0 : -1;
     if (node->n_in != 2 || out->type != ONNXD_FLOAT32 || node->opset < 7) return -1;
     if (node_is(node, "Add") || node_is(node, "Mul")) {
         float neutral = node_is(node, "Mul") ? 1 : 0;
         for (int i = 0; i < 2; i++)
-            if (same_shape(out, IN(i)) && is_splat(graph, node->in[1 - i], neutral)) return i;
+            if (same_shape(graph, node->out[0], node->in[i]) && is_splat(graph, node->in[1 - i], neutral))
+                return i;
     }
     if (node_is(node, "Sub") || node_is(node, "Div"))
-        return same_shape(out, IN(0)) && is_splat(graph, node->in[1], node_is(node, "Div") ? 1 : 0) ? 0 : -1;
-#undef IN
+        return same_shape(graph, node->out[0], node->in[0]) &&
+                       is_splat(graph, node->in[1], node_is(node, "Div") ? 1 : 0)
+                   ? 0
+                   : -1;
     return -1;
 }
 
 static void square_for_power(struct pass *pass, struct node *node)
 {
     if (!node_is(node, "Pow") || pass->graph->values[node->out[0]].info.type != ONNXD_FLOAT32) return;
-    const struct value_info *x = &pass->graph->values[node->in[0]].info;
-    if (!same_shape(x, &pass->graph->values[node->out[0]].info) || !is_splat(pass->graph, node->in[1], 2))
-        return;
+    if (!same_shape(pass->graph, node->in[0], node->out[0]) || !is_splat(pass->graph, node->in[1], 2)) return;
     const struct op_def *mul = op_find("", "Mul", node->opset < 7 ? 7 : node->opset);
     if (mul == NULL) return;
     node->op_type = "Mul";
