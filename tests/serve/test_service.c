@@ -12,7 +12,7 @@
 
 #define WAIT_NS  (30 * (uint64_t)NS_PER_S)
 #define N_ROWS   64
-#define N_MODELS 2
+#define N_MODELS 3
 
 struct server {
     struct service *service;
@@ -146,7 +146,7 @@ static double check_batch(struct http_client *client, const char *model, const f
 static void answers_are_those_of_pytorch(void **state)
 {
     (void)state;
-    static const char *const names[] = {"deepfm", "wdl"};
+    static const char *const names[] = {"deepfm", "wdl", "autoint"};
     static const uint32_t batches[] = {1, 3, 7, 64};
     struct service_model models[N_MODELS];
     char paths[N_MODELS][512], file[64];
