@@ -7,19 +7,9 @@
 
 /* clang-format off */
 #define OP_FAMILIES(X) \
-    X(ops_recurrent) \
-    X(ops_qlinear) \
-    X(ops_quantize) \
-    X(ops_roi) \
-    X(ops_sample) \
-    X(ops_resize) \
-    X(ops_layer_norm) \
-    X(ops_normalize) \
-    X(ops_pool) \
-    X(ops_conv) \
-    X(ops_einsum) \
     X(ops_arg) \
     X(ops_assemble) \
+    X(ops_attention) \
     X(ops_binary) \
     X(ops_broadcast) \
     X(ops_cast) \
@@ -48,6 +38,7 @@
     X(ops_qlinear) \
     X(ops_quantize) \
     X(ops_random) \
+    X(ops_recurrent) \
     X(ops_reduce) \
     X(ops_reshape) \
     X(ops_resize) \

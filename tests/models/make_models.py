@@ -383,6 +383,39 @@ def graphs():
           {"table": rng.normal(size=(4, 3)).astype(np.float32)}, ml=2)
 
 
+# ---- attention (opset 23) -------------------------------------------------------------------------------------
+
+def attention():
+    F = TensorProto.FLOAT
+    rng = np.random.default_rng(500)
+
+    def r(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    def one(name, inputs, outputs, op="Attention", **attributes):
+        names = ["q", "k", "v", "mask", "past_k", "past_v"] if op == "Attention" else ["x", "cos", "sin", "ids"]
+        used = [n if n in inputs else "" for n in names]
+        while used and not used[-1]:
+            used.pop()
+        model(name, [helper.make_node(op, used, outputs, **attributes)], inputs, {o: F for o in outputs}, opset=23)
+
+    one("attention", {"q": r(2, 3, 4, 8), "k": r(2, 3, 6, 8), "v": r(2, 3, 6, 5)}, ["y"])
+    one("attention_causal_3d", {"q": r(2, 4, 24), "k": r(2, 4, 24), "v": r(2, 4, 24)}, ["y"], q_num_heads=3,
+        kv_num_heads=3, is_causal=1)
+    one("attention_grouped_mask", {"q": r(2, 4, 3, 8), "k": r(2, 2, 5, 8), "v": r(2, 2, 5, 8), "mask": r(3, 5)}, ["y"],
+        scale=0.3, softcap=2.0)
+    one("attention_bool_mask", {"q": r(1, 2, 3, 4), "k": r(1, 2, 5, 4), "v": r(1, 2, 5, 4),
+                                "mask": np.tril(np.ones((3, 5), bool), 1)}, ["y"])
+    one("attention_past", {"q": r(2, 2, 3, 4), "k": r(2, 2, 3, 4), "v": r(2, 2, 3, 4), "past_k": r(2, 2, 5, 4),
+                           "past_v": r(2, 2, 5, 4)}, ["y", "pk", "pv"], is_causal=1)
+    for inter in (0, 1):
+        ids = rng.integers(0, 9, size=(2, 3)).astype(np.int64)
+        one(f"rotary_{inter}", {"x": r(2, 4, 3, 8), "cos": r(9, 4), "sin": r(9, 4), "ids": ids}, ["y"],
+            "RotaryEmbedding", interleaved=inter)
+    one("rotary_3d_partial", {"x": r(2, 3, 24), "cos": r(2, 3, 2), "sin": r(2, 3, 2)}, ["y"], "RotaryEmbedding",
+        num_heads=3, rotary_embedding_dim=4)
+
+
 # ---- hostile models: each must be refused with a clear word (test_hostile.c) -----------------------------------
 
 def hostile():
@@ -488,6 +521,7 @@ def main():
     svm()
     features()
     graphs()
+    attention()
     hostile()
     names = [n for n in MODELS if not sys.argv[1:] or n in sys.argv[1:]]
     jobs = []
