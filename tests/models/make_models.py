@@ -486,6 +486,27 @@ def hostile():
                                               inputdimensions=[2**50, 3])], {"y": F})
 
 
+# ---- maps: inputs that the official layout has no files for (test_maps.c) --------------------------------------
+
+def maps():
+    def save(name, key, value, node, out):
+        kind = onnx.TypeProto()
+        kind.map_type.key_type = key
+        kind.map_type.value_type.tensor_type.elem_type = value
+        graph = helper.make_graph([node], name, [helper.make_value_info("x", kind)],
+                                  [helper.make_tensor_value_info("y", out, None)])
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13), helper.make_opsetid("ai.onnx.ml", 1)])
+        made.ir_version = 8
+        folder = HERE / "maps"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.onnx").write_bytes(made.SerializeToString())
+
+    F, I, S = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
+    save("dict_vectorizer", S, F, ml_node("DictVectorizer", ["x"], ["y"], string_vocabulary=["a", "b", "c"]), F)
+    save("cast_map_dense", I, F, ml_node("CastMap", ["x"], ["y"], cast_to="TO_INT64"), I)
+    save("cast_map_sparse", I, S, ml_node("CastMap", ["x"], ["y"], cast_to="TO_FLOAT", map_form="SPARSE", max_map=6), F)
+
+
 # ---- writing ---------------------------------------------------------------------------------------------------
 
 def json_tensor(a):
@@ -523,6 +544,7 @@ def main():
     graphs()
     attention()
     hostile()
+    maps()
     names = [n for n in MODELS if not sys.argv[1:] or n in sys.argv[1:]]
     jobs = []
     for name in names:
