@@ -296,6 +296,8 @@ static void parameter_files_are_checked_by_name(void **state)
     REFUSED("weight_power = 1\n", ONNXD_ERR_FORMAT, "weight_power: given twice");
     REFUSED("weight_power\n", ONNXD_ERR_FORMAT, "expected 'key = value'");
     out.n = n;
+    assert_true(buf_append_char(&out, 0));
+    out.n = n;
     char *line = strstr(out.data, "crossover_rate = ");
     assert_non_null(line);
     memcpy(line, "#", 1);
