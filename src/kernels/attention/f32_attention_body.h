@@ -65,6 +65,47 @@ static void weigh_values(const struct f32_attention *g, size_t row, size_t rows,
     }
 }
 
+/* One vector of C for each of R rows, all in registers at once: c[r] = sum over p of a[r, p] * b[p]. With so
+ * many independent sums no multiplication waits for another. */
+SIMD_INLINE void vector_product(const size_t R, float *c, size_t ldc, const float *a, size_t a_row,
+                                size_t a_k, const float *b, size_t ldb, size_t k)
+{
+    vf sum[16];
+    SIMD_UNROLL
+    for (size_t r = 0; r < R; r++) sum[r] = vf_zero();
+    for (size_t p = 0; p < k; p++, a += a_k, b += ldb) {
+        vf x = vf_load(b);
+        SIMD_PIN(x);
+        SIMD_UNROLL
+        for (size_t r = 0; r < R; r++) sum[r] = vf_fma(vf_set1(a[r * a_row]), x, sum[r]);
+    }
+    SIMD_UNROLL
+    for (size_t r = 0; r < R; r++) vf_store(c + r * ldc, sum[r]);
+}
+
+/* False where R does not have a case of its own: products of at least 6 rows are worth one. */
+static int vector_product_of(size_t rows, float *c, size_t ldc, const float *a, size_t a_row, size_t a_k,
+                             const float *b, size_t ldb, size_t k)
+{
+#define ROWS(R) \
+    case R: vector_product(R, c, ldc, a, a_row, a_k, b, ldb, k); return 1;
+    switch (TILE_REGISTERS >= 16 ? rows : 0) {
+        ROWS(6)
+        ROWS(7)
+        ROWS(8)
+        ROWS(9)
+        ROWS(10)
+        ROWS(11)
+        ROWS(12)
+        ROWS(13)
+        ROWS(14)
+        ROWS(15)
+        ROWS(16)
+    default: return 0;
+    }
+#undef ROWS
+}
+
 /* scores[tk, VF_LANES]: column i belongs to query i; columns past tq are 0 and come out finite. */
 static void softmax_columns(const struct f32_attention *g, float *scores)
 {
@@ -92,8 +133,11 @@ static void attend_in_lanes(const struct f32_attention *g, float *scratch)
     t.lowest = tile_lowest(0);
     t.c = scores;
     t.ldc = t.cols = VF_LANES;
-    ISA(f32_tiles)(&t, g->tk, 1);
+    if (!vector_product_of(g->tk, scores, VF_LANES, g->k, g->ldk, 1, qt, VF_LANES, g->d))
+        ISA(f32_tiles)(&t, g->tk, 1);
     softmax_columns(g, scores);
+    if (g->dv == VF_LANES && vector_product_of(g->tq, g->o, g->ldo, scores, 1, VF_LANES, g->v, g->ldv, g->tk))
+        return;
     t.a = scores;
     t.a_row = 1;
     t.a_k = t.b_k = VF_LANES;
