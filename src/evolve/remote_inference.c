@@ -15,7 +15,8 @@
 
 enum {
     GENOMES_A_SET = 50,
-    KEPT_MODELS = 600, /* loaded at once before those no longer needed go */
+    REPOSITORY_REQUESTS = 32, /* under way at once; a server lets only some wait */
+    KEPT_MODELS = 600,        /* loaded at once before those no longer needed go */
     MAX_BODY = 64 << 20,
     TIMEOUT_MS = 30000,
     PATH_BYTES = 64
@@ -352,6 +353,7 @@ static onnxd_status unload_others(struct remote *r, const uint64_t *ids, uint32_
         snprintf(path, sizeof path, "/v2/repository/models/g%llu/unload", (unsigned long long)r->loaded[i]);
         buf_append_text(&r->body, "{}");
         status = queue(r, &r->connections[n_sent++ % r->options.concurrency], path, (struct request){0}, err);
+        if (status == ONNXD_OK && n_sent % REPOSITORY_REQUESTS == 0) status = exchange_all(r, err);
     }
     if (status != ONNXD_OK) return status;
     r->n_loaded = n_kept;
@@ -384,9 +386,12 @@ static onnxd_status begin_remote(void *context, uint32_t worker, const struct ma
     if (status != ONNXD_OK) return status;
     for (uint32_t p = 0; p < set->n_players; p++) r->ids[p] = genomes[p]->id;
     if (r->n_loaded + set->n_players > KEPT_MODELS) status = unload_others(r, r->ids, set->n_players, err);
-    for (uint32_t p = 0; p < set->n_players && status == ONNXD_OK; p++)
-        if (!is_in(r->loaded, r->n_loaded, genomes[p]->id))
-            status = load_genome(r, p, genomes[p], shape, err);
+    uint32_t n_sent = 0;
+    for (uint32_t p = 0; p < set->n_players && status == ONNXD_OK; p++) {
+        if (is_in(r->loaded, r->n_loaded, genomes[p]->id)) continue;
+        status = load_genome(r, p, genomes[p], shape, err);
+        if (status == ONNXD_OK && ++n_sent % REPOSITORY_REQUESTS == 0) status = exchange_all(r, err);
+    }
     if (status == ONNXD_OK) status = exchange_all(r, err);
     r->stats.load_ns += monotonic_ns() - start_ns;
     if (status == ONNXD_OK) *ret_inference = (struct inference){.context = r, .run = run_remote};
