@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "bench/plan_probe.h"
 #include "cli_options.h"
+#include "cli_precision.h"
 #include "engine/native_model.h"
 #include "onnxd_commands.h"
 #include "onnxd_inspect_print.h"
@@ -140,6 +141,7 @@ static onnxd_status inspect(struct inspection *ins, const struct inspect_options
     const char *slash = strrchr(ins->path, '/');
     const char *folder = slash != NULL ? arena_strndup(arena, ins->path, (size_t)(slash - ins->path) + 1)
                                        : ".";
+    if (load.precision == ONNXD_PRECISION_BF16) cli_report_precision(ins->path);
     onnxd_status status = onnxd_model_load(ins->path, &load, &ins->model, err);
     if (status == ONNXD_OK) status = file_read(ins->path, (size_t)2 << 30, &bytes, &ins->file_bytes, err);
     if (status == ONNXD_OK)

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "cli_options.h"
+#include "cli_precision.h"
 #include "cli_progress.h"
 #include "json/json_writer.h"
 #include "onnxd/onnxd.h"
@@ -99,6 +100,7 @@ static onnxd_status open_all(struct predict *p, onnxd_error *err)
     enum row_format format = o->format == 0 ? row_format_of_path(o->input) : (enum row_format)(o->format - 1);
     onnxd_status status = onnxd_model_load(o->model, &load, &p->model, err);
     if (status != ONNXD_OK) return status;
+    if (load.precision == ONNXD_PRECISION_BF16) cli_report_precision(o->model);
     uint32_t n_in = onnxd_model_n_inputs(p->model), n_out = onnxd_model_n_outputs(p->model);
     status = protocol_schema_init(&p->schema, onnxd_model_input(p->model, 0), n_in,
                                   onnxd_model_output(p->model, 0), n_out, NULL, err);

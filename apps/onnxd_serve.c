@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli_options.h"
+#include "cli_precision.h"
 #include "net/net_socket.h"
 #include "net/tls.h"
 #include "serve/api_keys.h"
@@ -23,7 +24,7 @@ struct settings {
     struct cli_texts models;
     const char *repository, *host, *unix_path, *api_key_file, *tls_cert, *tls_key;
     uint32_t port, workers, processes;
-    int engine, log_level, log_format;
+    int engine, precision, log_level, log_format;
     uint32_t max_batch, max_queue_size, max_head_bytes, max_connections, max_pipelined;
     uint64_t max_body_bytes, max_answer_bytes;
     uint64_t idle_timeout_ms, request_timeout_ms, write_timeout_ms, drain_timeout_ms;
@@ -41,6 +42,8 @@ static const struct cli_option options[] = {
     {"watch", CLI_FLAG, AT(watch), NULL, "look every second for changes in model files, as SIGHUP does once"},
     {"admin", CLI_FLAG, AT(admin), NULL, "allow loading and unloading of models by request"},
     {"engine", CLI_CHOICE, AT(engine), "auto|native|onnxruntime", "what runs the models"},
+    {"precision", CLI_CHOICE, AT(precision), "fp32|bf16",
+     "bf16: half the bytes of weights; the error is told at start"},
     {"max-batch", CLI_U32, AT(max_batch), "ROWS", "most rows of one run", 1, 65536},
     {"max-queue-size", CLI_U32, AT(max_queue_size), "N",
      "large requests that may wait for their turn, then 503", 1, 1000000},
@@ -138,6 +141,7 @@ static struct service_options service_options(const struct settings *settings,
         .n_workers = settings->workers,
         .limits = limits,
         .version = {.model.engine = (onnxd_engine)settings->engine,
+                    .model.precision = (onnxd_precision)settings->precision,
                     .max_batch = settings->max_batch,
                     .max_queue_size = settings->max_queue_size,
                     .max_answer_bytes = settings->max_answer_bytes},
@@ -394,6 +398,8 @@ int onnxd_serve_main(int argc, char **argv)
     bool ok = true;
     for (uint32_t i = 0; ok && i < settings.models.n; i++)
         ok = split_model(settings.models.items[i], &models[i], &names[i]);
+    for (uint32_t i = 0; ok && settings.precision == ONNXD_PRECISION_BF16 && i < settings.models.n; i++)
+        cli_report_precision(models[i].path);
     code = ok ? run(&settings, models, argc, argv) : CLI_EXIT_FAILURE;
     for (uint32_t i = 0; i < settings.models.n; i++) free(names[i]);
     return code;

@@ -1,8 +1,8 @@
 /* onnxd.Dense: Y = act(X W + b + C), what fusion makes of MatMul, Gemm and Einsum with constant weights.
  *
  * Inputs X [..., k], W [k, n] or with attribute `transposed` [n, k], b [n] or left out, C [..., n] or left
- * out. Attributes: activation (enum f32_activation), alpha, after_relu (X has many zeros). All float32.
- * Weights are packed once. */
+ * out. Attributes: activation (enum f32_activation), alpha, after_relu (X has many zeros), bf16
+ * (weights kept in bfloat16). All float32. Weights are packed once. */
 #include "ops/op.h"
 
 #include <math.h>
@@ -17,6 +17,7 @@ struct dense_weights { /* node->packed */
     const float *packed, *bias;
     size_t n, k;
     bool finite; /* a zero times any weight is zero */
+    bool bf16;
 };
 
 struct dense_state {
@@ -51,12 +52,15 @@ static onnxd_status pack_dense(struct node *node, struct graph *graph, struct ar
     struct dense_weights *weights = arena_alloc_zeroed(arena, sizeof *weights);
     if (w == NULL || w->rank != 2) return op_error(err, node, ONNXD_ERR_INTERNAL, "weights must be constant");
     size_t k = (size_t)w->dims[transposed ? 1 : 0], n = (size_t)w->dims[transposed ? 0 : 1];
-    float *packed = arena_alloc(arena, kernels->f32_gemm_packed_size(n, k) * sizeof *packed);
+    bool bf16 = node_attribute_int(node, "bf16", 0) != 0 && kernels->has_bf16;
+    size_t packed_size = bf16 ? kernels->bf16_gemm_packed_size(n, k) : kernels->f32_gemm_packed_size(n, k);
+    float *packed = arena_alloc(arena, packed_size * sizeof *packed);
     float *bias = b != NULL ? arena_memdup(arena, b->data, n * sizeof *bias) : NULL;
     if (weights == NULL || packed == NULL || (b != NULL && bias == NULL))
         return op_error(err, node, ONNXD_ERR_LIMIT, "no room for packed weights");
-    kernels->f32_gemm_pack(packed, w->data, (size_t)w->dims[1], transposed, n, k);
-    *weights = (struct dense_weights){packed, bias, n, k, true};
+    (bf16 ? kernels->bf16_gemm_pack : kernels->f32_gemm_pack)(packed, w->data, (size_t)w->dims[1], transposed,
+                                                              n, k);
+    *weights = (struct dense_weights){packed, bias, n, k, true, bf16};
     for (size_t i = 0; i < n * k && weights->finite; i++)
         weights->finite = isfinite(((const float *)w->data)[i]);
     node->packed = weights;
@@ -96,7 +100,7 @@ static onnxd_status prepare_dense(struct op_plan *plan, onnxd_error *err)
     struct dense_state *state = arena_alloc_zeroed(plan->arena, sizeof *state);
     if (state == NULL) return op_error(err, plan->node, ONNXD_ERR_LIMIT, "no room for its state");
     size_t m = weights->n == 0 ? 0 : (size_t)onnxd_tensor_n_elements(plan->out[0]) / weights->n;
-    state->fn = kernels_get()->f32_gemm;
+    state->fn = weights->bf16 ? kernels_get()->bf16_gemm : kernels_get()->f32_gemm;
     state->has_addend = plan->n_in > 3 && plan->in[3] != NULL;
     state->gemm = (struct f32_gemm){
         .m = m,
@@ -110,8 +114,8 @@ static onnxd_status prepare_dense(struct op_plan *plan, onnxd_error *err)
         .act = (enum f32_activation)node_attribute_int(plan->node, "activation", 0),
         .alpha = node_attribute_float(plan->node, "alpha", 0)};
     plan->state = state;
-    if (m == 1 && weights->finite && weights->k >= MIN_SPARSE_ROWS && weights->n >= MIN_SPARSE_COLUMNS &&
-        node_attribute_int(plan->node, "after_relu", 0) != 0) {
+    if (m == 1 && weights->finite && !weights->bf16 && weights->k >= MIN_SPARSE_ROWS &&
+        weights->n >= MIN_SPARSE_COLUMNS && node_attribute_int(plan->node, "after_relu", 0) != 0) {
         plan->run = run_sparse;
         plan->workspace_bytes = f32_gemv_sparse_scratch(weights->k);
     }

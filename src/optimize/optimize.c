@@ -1,5 +1,7 @@
 #include "optimize/optimize.h"
 
+#include <string.h>
+
 #include "optimize/passes.h"
 
 /* Working memory for folding; a node that needs more is left to the run. */
@@ -35,6 +37,17 @@ static onnxd_status fuse(struct pass *pass)
     return status;
 }
 
+/* Only the fused products have a form with narrow weights. */
+static onnxd_status mark_bf16(struct pass *pass)
+{
+    for (uint32_t i = 0; i < pass->graph->n_nodes; i++) {
+        struct node *node = pass->graph->nodes[i];
+        if (strcmp(node->domain, "onnxd") != 0 || strcmp(node->op_type, "Dense") != 0) continue;
+        if (!node_set_int(pass->graph, node, "bf16", 1)) return pass_no_room(pass);
+    }
+    return ONNXD_OK;
+}
+
 static onnxd_status pack_graph(struct graph *graph, onnxd_error *err)
 {
     for (uint32_t i = 0; i < graph->n_nodes; i++) {
@@ -61,6 +74,7 @@ onnxd_status optimize_graph(struct graph *graph, const struct optimize_options *
     if (status == ONNXD_OK && options->ret_row_wise != NULL)
         *options->ret_row_wise = graph_is_row_wise(graph, graph->arena);
     if (status == ONNXD_OK && !options->no_fusion) status = fuse(&pass);
+    if (status == ONNXD_OK && options->bf16) status = mark_bf16(&pass);
     if (status == ONNXD_OK) status = pack_graph(graph, err);
     evaluator_done(&evaluator);
     return status;

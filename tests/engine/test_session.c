@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "kernels/kernels.h"
 #include "support/models.h"
 
 static const char *const names[] = {"deepfm", "wdl", "autoint"};
@@ -50,6 +51,25 @@ static void answers_equal_pytorchs_without_fusion(void **state)
     (void)state;
     onnxd_model_options options = {.no_optimize = true};
     check_against_pytorch(&options);
+}
+
+/* Weights and activations are rounded to eight bits of mantissa: probabilities move in the third digit. */
+static void bf16_stays_near_pytorch(void **state)
+{
+    (void)state;
+    static const int64_t batches[] = {1, 7, 64};
+    onnxd_model_options options = {.precision = ONNXD_PRECISION_BF16};
+    for (size_t m = 0; m < 3; m++) {
+        struct stored stored;
+        stored_read(names[m], &stored);
+        onnxd_session *session = open_session(names[m], &options, NULL);
+        for (size_t i = 0; i < 3; i++) {
+            double worst = stored_worst_difference(session, &stored, batches[i]);
+            if (!(worst <= 5e-3)) fail_msg("%s, batch %d: differs by %g", names[m], (int)batches[i], worst);
+            if (kernels_get()->has_bf16 && worst <= 1e-6) fail_msg("%s: bf16 was not used", names[m]);
+        }
+        onnxd_session_free(session);
+    }
 }
 
 static void models_tell_their_inputs(void **state)
@@ -204,13 +224,10 @@ static void damaged_models_never_crash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_equal_pytorchs),
-        cmocka_unit_test(answers_equal_pytorchs_without_fusion),
-        cmocka_unit_test(models_tell_their_inputs),
-        cmocka_unit_test(wrong_inputs_are_named),
-        cmocka_unit_test(indices_outside_their_table_are_named),
-        cmocka_unit_test(memory_stays_bounded),
-        cmocka_unit_test(a_limit_too_small_is_told),
+        cmocka_unit_test(answers_equal_pytorchs),     cmocka_unit_test(answers_equal_pytorchs_without_fusion),
+        cmocka_unit_test(bf16_stays_near_pytorch),    cmocka_unit_test(models_tell_their_inputs),
+        cmocka_unit_test(wrong_inputs_are_named),     cmocka_unit_test(indices_outside_their_table_are_named),
+        cmocka_unit_test(memory_stays_bounded),       cmocka_unit_test(a_limit_too_small_is_told),
         cmocka_unit_test(damaged_models_never_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
