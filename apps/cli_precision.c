@@ -16,7 +16,8 @@ struct side {
     onnxd_tensor out[MAX_OUTPUTS];
 };
 
-static onnxd_status open_side(const char *path, onnxd_precision precision, struct side *side, onnxd_error *err)
+static onnxd_status open_side(const char *path, onnxd_precision precision, struct side *side,
+                              onnxd_error *err)
 {
     onnxd_model_options options = {.engine = ONNXD_ENGINE_NATIVE, .precision = precision};
     onnxd_status status = onnxd_model_load(path, &options, &side->model, err);
@@ -59,7 +60,8 @@ static onnxd_status measure(const char *path, double *ret_worst, onnxd_error *er
         input_ranges_draw(&ranges, &rng, set.tensors);
         for (int i = 0; i < 2 && status == ONNXD_OK && n_out <= MAX_OUTPUTS; i++)
             status = onnxd_session_run(sides[i].session, set.tensors, set.n, sides[i].out, n_out, err);
-        if (status == ONNXD_OK) *ret_worst = largest_difference(&sides[0], &sides[1], n_out <= MAX_OUTPUTS ? n_out : 0);
+        if (status == ONNXD_OK)
+            *ret_worst = largest_difference(&sides[0], &sides[1], n_out <= MAX_OUTPUTS ? n_out : 0);
     }
     input_ranges_done(&ranges);
     input_set_done(&set);
@@ -75,7 +77,8 @@ void cli_report_precision(const char *path)
     if (!kernels_get()->has_bf16)
         fprintf(stderr, "precision bf16: this CPU has no such products, %s stays in fp32\n", path);
     else if (measure(path, &worst, &err) == ONNXD_OK)
-        fprintf(stderr, "precision bf16: %s differs from fp32 by at most %.2g over %d random rows\n", path, worst, ROWS);
+        fprintf(stderr, "precision bf16: %s differs from fp32 by at most %.2g over %d random rows\n", path,
+                worst, ROWS);
     else
         fprintf(stderr, "precision bf16: the difference to fp32 was not measured: %s\n", err.message);
 }

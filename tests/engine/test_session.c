@@ -195,6 +195,7 @@ static void damaged_models_never_crash(void **state)
     char *bytes = NULL;
     size_t n;
     assert_ok(file_read(stored_model_path("wdl"), 64 << 20, &bytes, &n, &err), err);
+    onnxd_model_options native = {.engine = ONNXD_ENGINE_NATIVE};
     int n_loaded = 0;
     for (int i = 0; i < 120; i++) {
         /* The graph lies at both ends of the file, the weights in between. */
@@ -206,7 +207,7 @@ static void damaged_models_never_crash(void **state)
         onnxd_model *model = NULL;
         onnxd_session *session = NULL;
         onnxd_tensor in = {ONNXD_FLOAT32, 2, {5, 15}, stored.in}, out;
-        if (onnxd_model_load_bytes(bytes, n, NULL, NULL, &model, &err) == ONNXD_OK) {
+        if (onnxd_model_load_bytes(bytes, n, NULL, &native, &model, &err) == ONNXD_OK) {
             n_loaded++;
             if (onnxd_session_create(model, NULL, &session, &err) == ONNXD_OK &&
                 onnxd_model_n_inputs(model) == 1 && onnxd_model_n_outputs(model) == 1 &&
