@@ -383,6 +383,26 @@ def graphs():
           {"table": rng.normal(size=(4, 3)).astype(np.float32)}, ml=2)
 
 
+# ---- float16 -------------------------------------------------------------------------------------------------
+
+def half():
+    H = TensorProto.FLOAT16
+    rng = np.random.default_rng(500)
+    node = helper.make_node
+
+    def draw(*shape):
+        return rng.normal(size=shape).astype(np.float16)
+
+    model("float16_dense", [node("Gemm", ["x", "w1", "b1"], ["a"]), node("Relu", ["a"], ["h"]),
+                            node("MatMul", ["h", "w2"], ["c"]), node("Add", ["c", "b2"], ["d"]),
+                            node("Sigmoid", ["d"], ["y"])],
+          {"x": draw(7, 5)}, {"y": H}, {"w1": draw(5, 6), "b1": draw(6), "w2": draw(6, 3), "b2": draw(3)}, opset=13)
+    model("float16_table", [node("Gather", ["table", "id"], ["e"]), node("ReduceSum", ["e", "axes"], ["s"], keepdims=0),
+                            node("Mul", ["s", "price"], ["p"]), node("Cast", ["p"], ["y"], to=TensorProto.FLOAT)],
+          {"id": rng.integers(20, size=(4, 3)), "price": draw(4, 2)}, {"y": TensorProto.FLOAT},
+          {"table": draw(20, 2), "axes": np.array([1], np.int64)}, opset=13)
+
+
 # ---- attention (opset 23) -------------------------------------------------------------------------------------
 
 def attention():
@@ -525,6 +545,11 @@ def from_json(t):
         return np.array([float(special.get(v, v)) for v in t["data"]], t["type"]).reshape(t["dims"])
     if t["type"] == "bool":
         return np.array([v in ("true", "1") for v in t["data"]]).reshape(t["dims"])
+    if t["type"] == "float16":  # numbers or bits, as the binding's version has it
+        bits = all(float(v) == int(float(v)) and float(v) >= 0 for v in t["data"])
+        raw = np.array([int(v) for v in t["data"]], np.uint16).view(np.float16) if bits \
+            else np.array([float(v) for v in t["data"]], np.float16)
+        return raw.reshape(t["dims"])
     return np.array([int(v) for v in t["data"]], t["type"]).reshape(t["dims"])
 
 
@@ -543,6 +568,7 @@ def main():
     features()
     graphs()
     attention()
+    half()
     hostile()
     maps()
     names = [n for n in MODELS if not sys.argv[1:] or n in sys.argv[1:]]
