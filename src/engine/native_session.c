@@ -55,9 +55,11 @@ static onnxd_status check_limit(const struct native_session *s, size_t extra, on
                      (unsigned long long)(held + extra), (unsigned long long)s->limit_bytes);
 }
 
-/* A larger scratch block moves: every program is told. */
+/* A larger scratch block moves: every program is told. There is always one, also for programs that need none.
+ */
 static onnxd_status grow_scratch(struct native_session *s, size_t n_bytes, onnxd_error *err)
 {
+    if (n_bytes == 0) n_bytes = MEMORY_ALIGN;
     if (n_bytes <= s->scratch_bytes) return ONNXD_OK;
     onnxd_status status = check_limit(s, n_bytes, err);
     if (status != ONNXD_OK) return status;
