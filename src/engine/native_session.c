@@ -74,6 +74,7 @@ static onnxd_status grow_scratch(struct native_session *s, size_t n_bytes, onnxd
 
 static onnxd_status grow_output(struct native_session *s, uint32_t j, size_t n_bytes, onnxd_error *err)
 {
+    if (n_bytes == 0) n_bytes = 1; /* an output without elements has an address, too */
     if (n_bytes <= s->output_bytes[j]) return ONNXD_OK;
     size_t rounded = (n_bytes + MEMORY_ALIGN - 1) / MEMORY_ALIGN * MEMORY_ALIGN;
     onnxd_status status = check_limit(s, rounded, err);
