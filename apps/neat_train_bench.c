@@ -89,6 +89,7 @@ static onnxd_status run_mode(const struct bench_options *o, struct mode *mode, c
         status = run_generation(run, err);
         if (status == ONNXD_OK) judge_ns += run->stats.evaluate_ns + run->stats.breed_ns;
     }
+    if (status == ONNXD_OK && remote != NULL) status = remote_unload(remote, err);
     if (status == ONNXD_OK) {
         mode->seconds += (double)judge_ns / 1e9;
         mode->rows += (double)run->result.n_steps;

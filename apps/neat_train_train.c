@@ -268,6 +268,7 @@ static int train_remote(struct train_options *o, struct run_options *run_options
         struct contest_backend backend = remote_backend(remote);
         run_options->backend = &backend;
         result = train(o, run_options);
+        if (result == CLI_EXIT_OK) status = remote_unload(remote, &err);
         const struct remote_stats *s = remote_stats_of(remote);
         if (result == CLI_EXIT_OK && s->n_requests > 0)
             fprintf(

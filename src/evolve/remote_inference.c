@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "evolve/policy.h"
 #include "json/json_reader.h"
-#include "json/json_writer.h"
 #include "net/http_client.h"
 
 enum {
@@ -22,8 +21,11 @@ enum {
     PATH_BYTES = 64
 };
 
-struct request {       /* one that is under way */
-    uint32_t first, n; /* in order[] */
+enum request_kind { ASKS_REPOSITORY, ASKS_ROWS, ASKS_STATISTICS };
+
+struct request { /* one that is under way */
+    enum request_kind kind;
+    uint32_t first, n; /* rows, in order[] */
 };
 
 struct connection {
@@ -131,38 +133,72 @@ static bool push_request(struct connection *c, struct request request)
     return true;
 }
 
-/* {"outputs":[[...],...],"duration_ms":x} into the rows of the request. */
-static onnxd_status read_rows(struct remote *r, const struct request *request, struct http_view body)
+/* The answer in the protocol's binary form: a JSON head, whose length a header tells, then the rows' outputs.
+ */
+static onnxd_status read_rows(struct remote *r, const struct request *request,
+                              const struct http_client_response *response)
+{
+    enum { ROW_BYTES = ARENA_N_OUTPUTS * sizeof(float) };
+    const struct http_view *length = &response->headers[HTTP_HEADER_INFERENCE_LENGTH];
+    size_t head = 0, want = request->n * ROW_BYTES;
+    for (size_t i = 0;
+         i < length->n && length->p[i] >= '0' && length->p[i] <= '9' && head <= response->body.n; i++)
+        head = head * 10 + (size_t)(length->p[i] - '0');
+    if (length->n == 0 || head > response->body.n || response->body.n - head != want)
+        return error_set(&r->err, ONNXD_ERR_FORMAT,
+                         "remote: asked for %u rows of %d values, got %zu bytes with a head of %zu",
+                         request->n, ARENA_N_OUTPUTS, response->body.n, head);
+    const char *from = response->body.p + head;
+    for (uint32_t i = 0; i < request->n; i++, from += ROW_BYTES)
+        memcpy(r->batch->out + (size_t)r->order[request->first + i] * ARENA_N_OUTPUTS, from, ROW_BYTES);
+    return ONNXD_OK;
+}
+
+/* Calls `then` on the value of `key` in the object that follows; other members are skipped. */
+static void in_member(struct json_reader *reader, const char *key,
+                      void (*then)(struct json_reader *, uint64_t *), uint64_t *ns)
+{
+    struct json_text name;
+    json_enter_object(reader);
+    while (json_next_key(reader, &name)) {
+        if (json_text_is(&name, key))
+            then(reader, ns);
+        else
+            json_skip(reader);
+    }
+}
+
+static void read_ns(struct json_reader *reader, uint64_t *ns)
+{
+    uint64_t value = 0;
+    if (json_read_u64(reader, &value)) *ns += value;
+}
+
+static void read_duration(struct json_reader *reader, uint64_t *ns)
+{
+    in_member(reader, "ns", read_ns, ns);
+}
+
+static void read_stages(struct json_reader *reader, uint64_t *ns)
+{
+    in_member(reader, "compute_infer", read_duration, ns);
+}
+
+static void read_versions(struct json_reader *reader, uint64_t *ns)
+{
+    json_enter_array(reader);
+    while (json_next_element(reader)) in_member(reader, "inference_stats", read_stages, ns);
+}
+
+/* What the server says it spent in runs of a model. */
+static onnxd_status read_statistics(struct remote *r, struct http_view body)
 {
     struct json_reader reader;
-    struct json_text key;
-    uint32_t n = 0;
-    double duration_ms = 0;
+    uint64_t ns = 0;
     json_reader_init(&reader, body.p, body.n, &r->err);
-    json_enter_object(&reader);
-    while (json_next_key(&reader, &key)) {
-        if (json_text_is(&key, "outputs")) {
-            json_enter_array(&reader);
-            while (json_next_element(&reader)) {
-                float ignored[ARENA_N_OUTPUTS], *out = ignored;
-                if (n < request->n)
-                    out = r->batch->out + (size_t)r->order[request->first + n] * ARENA_N_OUTPUTS;
-                json_enter_array(&reader);
-                size_t got = json_read_f32_elements(&reader, out, ARENA_N_OUTPUTS);
-                if (json_next_element(&reader) || got != ARENA_N_OUTPUTS)
-                    json_fail(&reader, ONNXD_ERR_FORMAT, "expected %d values", ARENA_N_OUTPUTS);
-                n++;
-            }
-        } else if (json_text_is(&key, "duration_ms")) {
-            json_read_f64(&reader, &duration_ms);
-        } else {
-            json_skip(&reader);
-        }
-    }
+    in_member(&reader, "model_stats", read_versions, &ns);
     onnxd_status status = json_finish(&reader);
-    if (status == ONNXD_OK && n != request->n)
-        status = error_set(&r->err, ONNXD_ERR_FORMAT, "remote: asked for %u rows, got %u", request->n, n);
-    if (duration_ms > 0) r->stats.compute_ns += (uint64_t)(duration_ms * 1e6);
+    if (status == ONNXD_OK) r->stats.compute_ns += ns;
     return status;
 }
 
@@ -183,16 +219,25 @@ static void on_response(void *context, const struct http_client_response *respon
     r->n_waiting--;
     if (response->status != 200)
         status = refuse(r, response);
-    else if (request->n > 0)
-        status = read_rows(r, request, response->body);
+    else if (request->kind == ASKS_ROWS)
+        status = read_rows(r, request, response);
+    else if (request->kind == ASKS_STATISTICS)
+        status = read_statistics(r, response->body);
     if (status != ONNXD_OK && r->status == ONNXD_OK) r->status = status;
 }
 
 static onnxd_status queue(struct remote *r, struct connection *c, const char *path, struct request request,
                           onnxd_error *err)
 {
+    bool rows = request.kind == ASKS_ROWS;
     const struct http_client_request http = {
-        .method = HTTP_METHOD_POST, .host = r->host, .path = path, .body = r->body.data, .n_body = r->body.n};
+        .method = request.kind == ASKS_STATISTICS ? HTTP_METHOD_GET : HTTP_METHOD_POST,
+        .host = r->host,
+        .path = path,
+        .content_type = rows ? "application/octet-stream" : NULL,
+        .headers = rows ? "Inference-Header-Content-Length: 0\r\n" : NULL,
+        .body = r->body.data,
+        .n_body = r->body.n};
     if (r->body.failed || !push_request(c, request))
         return error_set(err, ONNXD_ERR_NOMEM, "remote: no memory for a request");
     onnxd_status status = http_client_queue(&c->client, &http, err);
@@ -242,18 +287,13 @@ static onnxd_status exchange_all(struct remote *r, onnxd_error *err)
     return status;
 }
 
+/* A model with one input takes nothing but its rows. */
 static void write_rows(struct remote *r, const struct row_batch *batch, const struct request *request)
 {
-    struct json_writer w;
     buf_reset(&r->body);
-    json_writer_init(&w, &r->body, JSON_NULL_FOR_NON_FINITE);
-    json_begin_object(&w);
-    json_key(&w, "inputs");
-    json_begin_array(&w);
     for (uint32_t i = 0; i < request->n; i++)
-        json_f32_array(&w, batch->in + (size_t)r->order[request->first + i] * ARENA_N_INPUTS, ARENA_N_INPUTS);
-    json_end_array(&w);
-    json_end_object(&w);
+        buf_append(&r->body, batch->in + (size_t)r->order[request->first + i] * ARENA_N_INPUTS,
+                   ARENA_N_INPUTS * sizeof(float));
 }
 
 static onnxd_status run_remote(void *context, const struct row_batch *batch, onnxd_error *err)
@@ -265,8 +305,8 @@ static onnxd_status run_remote(void *context, const struct row_batch *batch, onn
     r->batch = batch;
     for (uint32_t p = 0; p < batch->n_players && status == ONNXD_OK; p++) {
         char path[PATH_BYTES];
-        struct request request = {.first = n_order};
-        snprintf(path, sizeof path, "/infer?model=g%llu", (unsigned long long)r->ids[p]);
+        struct request request = {.kind = ASKS_ROWS, .first = n_order};
+        snprintf(path, sizeof path, "/v2/models/g%llu/infer", (unsigned long long)r->ids[p]);
         for (uint32_t row = batch->first_row[p]; row < batch->first_row[p + 1]; row++) {
             if (batch->live[row]) r->order[n_order++] = row;
             request.n = n_order - request.first;
@@ -277,7 +317,7 @@ static onnxd_status run_remote(void *context, const struct row_batch *batch, onn
             if (status != ONNXD_OK) break;
             r->stats.n_requests++;
             r->stats.n_rows += request.n;
-            request = (struct request){.first = n_order};
+            request = (struct request){.kind = ASKS_ROWS, .first = n_order};
         }
     }
     if (status == ONNXD_OK) status = exchange_all(r, err);
@@ -322,7 +362,8 @@ static onnxd_status load_genome(struct remote *r, uint32_t number, const struct 
         append_base64(&r->body, (const unsigned char *)model.data, model.n);
         buf_append_text(&r->body, "\"}}");
         snprintf(path, sizeof path, "/v2/repository/models/g%llu/load", (unsigned long long)genome->id);
-        status = queue(r, &r->connections[number % r->options.concurrency], path, (struct request){0}, err);
+        status = queue(r, &r->connections[number % r->options.concurrency], path,
+                       (struct request){.kind = ASKS_REPOSITORY}, err);
     }
     buf_done(&model);
     if (status != ONNXD_OK) return status;
@@ -349,15 +390,24 @@ static onnxd_status unload_others(struct remote *r, const uint64_t *ids, uint32_
             r->loaded[n_kept++] = r->loaded[i];
             continue;
         }
+        /* Both on one connection, so that the server answers the question before it forgets the model. */
+        struct connection *c = &r->connections[n_sent++ % r->options.concurrency];
         buf_reset(&r->body);
-        snprintf(path, sizeof path, "/v2/repository/models/g%llu/unload", (unsigned long long)r->loaded[i]);
+        snprintf(path, sizeof path, "/v2/models/g%llu/stats", (unsigned long long)r->loaded[i]);
+        status = queue(r, c, path, (struct request){.kind = ASKS_STATISTICS}, err);
         buf_append_text(&r->body, "{}");
-        status = queue(r, &r->connections[n_sent++ % r->options.concurrency], path, (struct request){0}, err);
+        snprintf(path, sizeof path, "/v2/repository/models/g%llu/unload", (unsigned long long)r->loaded[i]);
+        if (status == ONNXD_OK) status = queue(r, c, path, (struct request){.kind = ASKS_REPOSITORY}, err);
         if (status == ONNXD_OK && n_sent % REPOSITORY_REQUESTS == 0) status = exchange_all(r, err);
     }
     if (status != ONNXD_OK) return status;
     r->n_loaded = n_kept;
     return exchange_all(r, err);
+}
+
+onnxd_status remote_unload(struct remote *remote, onnxd_error *err)
+{
+    return unload_others(remote, NULL, 0, err);
 }
 
 static onnxd_status reserve_set(struct remote *r, const struct match_set *set, onnxd_error *err)
