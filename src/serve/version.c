@@ -4,10 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "serve/lane.h"
 
 #define WARM_SIZES 64u /* every batch size up to this is planned before the version serves */
+
+/* A model this slow plans its other batch sizes when they come: planning is little beside its runs. */
+#define WARM_UP_NS (250 * NS_PER_MS)
 
 static onnxd_status read_ios(struct version *version, onnxd_error *err)
 {
@@ -50,7 +54,9 @@ static onnxd_status warm_lane(struct lane *lane, onnxd_error *err)
         if (schema->inputs[i].info->type == ONNXD_STRING) return ONNXD_OK;
         memset(rows->data[i], 0, (size_t)rows->capacity * schema->inputs[i].row_bytes);
     }
-    for (uint32_t n = 1; n <= most; n = n < WARM_SIZES || n == most ? n + 1 : most) {
+    uint64_t start_ns = monotonic_ns();
+    for (uint32_t n = 1; n <= most && (n == 1 || monotonic_ns() - start_ns < WARM_UP_NS);
+         n = n < WARM_SIZES || n == most ? n + 1 : most) {
         for (uint32_t i = 0; i < schema->n_inputs; i++) {
             lane->in[i] = (onnxd_tensor){.type = schema->inputs[i].info->type,
                                          .rank = (uint32_t)schema->inputs[i].info->rank,
