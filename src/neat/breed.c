@@ -107,7 +107,7 @@ bool breed_initial(struct breeder *b, struct rng *rng)
 bool breed_clone(struct breeder *b, const struct genome *parent)
 {
     if (!reserve(b, parent->n_genes, parent->n_nodes)) return false;
-    memcpy(b->child.genes, parent->genes, parent->n_genes * sizeof *parent->genes);
+    if (parent->n_genes > 0) memcpy(b->child.genes, parent->genes, parent->n_genes * sizeof *parent->genes);
     memcpy(b->child.nodes, parent->nodes, parent->n_nodes * sizeof *parent->nodes);
     b->child.n_genes = parent->n_genes;
     b->child.n_nodes = parent->n_nodes;
