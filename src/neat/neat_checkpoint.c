@@ -172,6 +172,9 @@ static onnxd_status load_species(struct byte_reader *in, struct population *p, o
     uint32_t n = bytes_get_count(in, SPECIES_BYTES);
     if (n < 1 || n > p->n_genomes)
         return error_set(err, ONNXD_ERR_FORMAT, "checkpoint: %u species for %u genomes", n, p->n_genomes);
+    if (p->next_species_id > UINT32_MAX / 2) /* ids would run over, and no run has so many */
+        return error_set(err, ONNXD_ERR_FORMAT, "checkpoint: next species %u is impossible",
+                         p->next_species_id);
     struct species *species = calloc(n, sizeof *species);
     if (species == NULL) return error_set(err, ONNXD_ERR_NOMEM, "checkpoint: no memory for %u species", n);
     free(p->species);
