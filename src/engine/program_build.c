@@ -94,19 +94,9 @@ static bool inputs_are_exact(const struct builder *b, const struct node *node)
 static bool may_fold(const struct builder *b, const struct node *node, const struct value_info *out)
 {
     if ((node->op->flags & OP_IMPURE) != 0 || node->n_captured > 0) return false;
-    size_t total = 0;
     for (uint32_t i = 0; i < node->n_in; i++)
         if (node->in[i] != GRAPH_NONE && b->infos[node->in[i]].constant == NULL) return false;
-    for (uint32_t i = 0; i < node->n_out; i++) {
-        int64_t dims[ONNXD_MAX_RANK];
-        size_t n_bytes;
-        if (node->out[i] == GRAPH_NONE) continue;
-        if (!value_info_static_dims(&out[i], dims) ||
-            !shape_n_bytes(out[i].type, dims, (uint32_t)out[i].rank, &n_bytes))
-            return false;
-        if (n_bytes > MAX_FOLDED_BYTES || (total += n_bytes) > MAX_FOLDED_BYTES) return false;
-    }
-    return true;
+    return evaluate_outputs_fit(node, out, MAX_FOLDED_BYTES);
 }
 
 static void make_constant(struct builder *b, uint32_t v, const onnxd_tensor *tensor)

@@ -77,6 +77,21 @@ static onnxd_status allocate_planned(const struct node *node, const struct value
     return out->data != NULL ? ONNXD_OK : out_of_room(node, err);
 }
 
+bool evaluate_outputs_fit(const struct node *node, const struct value_info *out, size_t max_bytes)
+{
+    size_t total = 0;
+    for (uint32_t i = 0; i < node->n_out; i++) {
+        int64_t dims[ONNXD_MAX_RANK];
+        size_t n_bytes;
+        if (node->out[i] == GRAPH_NONE) continue;
+        if (!value_info_static_dims(&out[i], dims) ||
+            !shape_n_bytes(out[i].type, dims, (uint32_t)out[i].rank, &n_bytes))
+            return false;
+        if (n_bytes > max_bytes || (total += n_bytes) > max_bytes) return false;
+    }
+    return true;
+}
+
 static onnxd_status run_body(struct op_run *run, struct graph *body, const onnxd_tensor *const *in,
                              uint32_t n_in, onnxd_tensor *out, uint32_t n_out, struct arena *arena,
                              onnxd_error *err);

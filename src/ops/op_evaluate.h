@@ -32,4 +32,7 @@ ONNXD_MUST_USE onnxd_status evaluate_node(struct evaluator *evaluator, const str
                                           const onnxd_tensor *const *in, onnxd_tensor *ret_out,
                                           struct arena *arena, onnxd_error *err);
 
+/* All wanted outputs have exact shapes and together at most max_bytes: the node may be run ahead of time. */
+bool evaluate_outputs_fit(const struct node *node, const struct value_info *out, size_t max_bytes);
+
 #endif

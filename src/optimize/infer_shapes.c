@@ -14,17 +14,7 @@ static bool may_fold(const struct graph *graph, const struct node *node, const s
     if ((node->op->flags & (OP_DYNAMIC | OP_IMPURE)) != 0 || node->n_captured > 0) return false;
     for (uint32_t i = 0; i < node->n_in; i++)
         if (node->in[i] != GRAPH_NONE && graph->values[node->in[i]].info.constant == NULL) return false;
-    size_t total = 0;
-    for (uint32_t i = 0; i < node->n_out; i++) {
-        int64_t dims[ONNXD_MAX_RANK];
-        size_t n_bytes;
-        if (node->out[i] == GRAPH_NONE) continue;
-        if (!value_info_static_dims(&out[i], dims) ||
-            !shape_n_bytes(out[i].type, dims, (uint32_t)out[i].rank, &n_bytes))
-            return false;
-        if (n_bytes > MAX_FOLDED_BYTES || (total += n_bytes) > MAX_FOLDED_BYTES) return false;
-    }
-    return true;
+    return evaluate_outputs_fit(node, out, MAX_FOLDED_BYTES);
 }
 
 /* Runs the node now. A failure is not reported here: the node stays, and its run will say what is wrong. */
