@@ -1,0 +1,65 @@
+/* ctr/dataset.h - ad logs as training rows: files of records to encoded rows, in two streaming passes.
+ *
+ *     struct dataset_source source = {.paths = paths, .n_paths = 2, .format = DATASET_AUTO};
+ *     dataset_learn(&source, plan, &set, &err);                 // first pass: the feature set
+ *     dataset_encode(&source, set, plan, rows, &totals, &err);  // second pass: float rows, label, weight
+ *
+ * Formats, plain or gzip (by content):
+ *     csv      separators of one or two characters, quoted fields with line breaks, header or none
+ *     libsvm   label index:value ...      fields "features" (the indices, multi-valued) and, for indices that
+ *                                         the plan calls numbers, one field each, named by its index
+ *     libffm   label field:index:value ...  one field for each field number, multi-valued when the plan says
+ * so ipinyou  tab-separated logs of the iPinYou bidding contest (docs/deepfm.md names the columns)
+ *
+ * Memory does not grow with the files. Every fault names "FILE:LINE: ".
+ *
+ * Threads: one at a time. */
+#ifndef CTR_DATASET_H
+#define CTR_DATASET_H
+
+#include "features/feature_learner.h"
+#include "features/feature_plan.h"
+#include "features/feature_set.h"
+
+struct encoded_rows; /* ctr/encoded_rows.h */
+
+enum dataset_format { DATASET_AUTO, DATASET_CSV, DATASET_LIBSVM, DATASET_LIBFFM, DATASET_IPINYOU };
+enum dataset_header { DATASET_HEADER_AUTO, DATASET_HEADER_YES, DATASET_HEADER_NO };
+
+typedef void (*dataset_progress_fn)(void *context, uint64_t n_rows, uint64_t at_bytes, uint64_t total_bytes);
+
+struct dataset_source {
+    const char *const *paths; /* read one after another; "-" is standard input, one pass only */
+    uint32_t n_paths;
+    enum dataset_format format;   /* AUTO: by the ending .libsvm, .svm, .libffm, .ffm, .csv, else csv */
+    enum dataset_header header;   /* csv. AUTO: a header unless the plan has columns */
+    const char *separator;        /* csv; NULL: the first of tab, ';', ',' in the first line, else ',' */
+    uint64_t max_line_bytes;      /* 0: 16 MiB */
+    uint64_t max_rows;            /* of all files; 0: all */
+    bool needs_label;             /* encode: a file without labels is a fault; else their label is NAN */
+    dataset_progress_fn progress; /* called every few thousand rows; NULL: not at all */
+    void *progress_context;
+};
+
+struct dataset_totals {
+    uint64_t n_rows, n_positives;
+    uint64_t n_unknowns; /* values that their vocabulary does not hold */
+};
+
+ONNXD_MUST_USE onnxd_status dataset_learn(const struct dataset_source *source,
+                                          const struct feature_plan *plan, struct feature_set **ret_set,
+                                          onnxd_error *err);
+
+/* Appends the rows to *rows, whose columns are the set's. The plan says which fields are label and weight and
+ * what a positive label is; fields that the set does not know are passed over. totals->n_positives counts
+ * labels of 1. */
+ONNXD_MUST_USE onnxd_status dataset_encode(const struct dataset_source *source, const struct feature_set *set,
+                                           const struct feature_plan *plan, struct encoded_rows *rows,
+                                           struct dataset_totals *ret_totals, onnxd_error *err);
+
+/* The plan for records without one, from what the set was learnt with: label, weight and marks. The caller
+ * frees it. For evaluating and predicting with a features file alone. ONNXD_ERR_NOMEM. */
+ONNXD_MUST_USE onnxd_status dataset_plan_of(const struct feature_set *set, struct feature_plan **ret_plan,
+                                            onnxd_error *err);
+
+#endif
