@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "bench/engine_suite.h"
+#include "cli_history.h"
 #include "cli_options.h"
 #include "json/json_writer.h"
 #include "onnxd_commands.h"
@@ -12,7 +13,7 @@
 struct engine_options {
     struct cli_numbers batches;
     double seconds;
-    const char *rows, *json;
+    const char *rows, *json, *history;
     uint64_t seed;
     int precision;
 };
@@ -27,6 +28,7 @@ static const struct cli_option options[] = {
     {"seed", CLI_U64, CLI_AT(struct engine_options, seed), "N", "of the drawn rows"},
     {"precision", CLI_CHOICE, CLI_AT(struct engine_options, precision), "fp32|bf16", "of the native engine"},
     {"json", CLI_TEXT, CLI_AT(struct engine_options, json), "FILE", "writes the figures there, too"},
+    CLI_HISTORY(struct engine_options, history),
 };
 
 static const struct cli_command command = {
@@ -177,6 +179,33 @@ static onnxd_status write_json(const struct engine_suite *suite, const char *mod
     return status;
 }
 
+static void keep_figures(struct bench_run *run, const struct engine_suite *s)
+{
+    for (uint32_t i = 0; i < s->n_figures; i++) {
+        const struct engine_figures *f = &s->figures[i];
+        char name[64];
+        snprintf(name, sizeof name, "native, batch %u", f->batch);
+        bench_run_figure(run, name, "us", BENCH_LOWER, f->native_us, NULL, 0);
+        if (!(f->ratio.point > 0)) continue;
+        snprintf(name, sizeof name, "ONNX Runtime over native, batch %u", f->batch);
+        bench_run_figure(run, name, "x", BENCH_HIGHER, f->ratio, NULL, 0);
+    }
+}
+
+static int keep(const struct engine_suite *s, const struct engine_options *o, const char *model)
+{
+    struct bench_run run;
+    const char *slash = strrchr(model, '/');
+    if (o->history == NULL) return CLI_EXIT_OK;
+    bench_run_begin(&run, "engine");
+    bench_run_setting(&run, "model", "%s", slash != NULL ? slash + 1 : model);
+    bench_run_setting(&run, "precision", "%s", o->precision == ONNXD_PRECISION_BF16 ? "bf16" : "fp32");
+    bench_run_setting(&run, "rows", "%s", o->rows != NULL ? "file" : "drawn");
+    if (s->other_version[0] != 0) bench_run_setting(&run, "onnxruntime", "%s", s->other_version);
+    keep_figures(&run, s);
+    return cli_history_keep(command.name, o->history, &run);
+}
+
 int onnxd_bench_engine_main(int argc, char **argv)
 {
     static struct engine_suite suite;
@@ -195,5 +224,5 @@ int onnxd_bench_engine_main(int argc, char **argv)
     if (status == ONNXD_ERR_RANGE && o.rows == NULL)
         error_prefix(&err, "rows drawn at random do not fit the model, give real ones with --rows: ");
     if (status == ONNXD_OK && o.json != NULL) status = write_json(&suite, argv[1], o.json, &err);
-    return status == ONNXD_OK ? CLI_EXIT_OK : cli_fail(command.name, &err);
+    return status == ONNXD_OK ? keep(&suite, &o, argv[1]) : cli_fail(command.name, &err);
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "bench/fingerprint.h"
 #include "bench/plan_probe.h"
 #include "engine/backend_onnxruntime.h"
 #include "kernels/kernels.h"
@@ -315,20 +316,6 @@ static onnxd_status measure_batch(struct bench *b, uint32_t batch, struct engine
 
 /* ---- all of it ----------------------------------------------------------------------------------- */
 
-static void read_cpu_name(char *out, size_t n)
-{
-    char line[256];
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    snprintf(out, n, "unknown processor");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || colon == NULL) continue;
-        snprintf(out, n, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-        break;
-    }
-    if (file != NULL) fclose(file);
-}
-
 static bool pin(cpu_set_t *ret_before)
 {
     cpu_set_t one;
@@ -361,7 +348,7 @@ onnxd_status engine_suite_run(const struct engine_suite_options *options, engine
     *b = (struct bench){.options = options, .suite = suite, .rng = rng_seed(options->seed)};
     suite->pinned = pin(&before);
     snprintf(suite->isa, sizeof suite->isa, "%s", kernels_get()->isa);
-    read_cpu_name(suite->cpu, sizeof suite->cpu);
+    fingerprint_cpu_name(suite->cpu, sizeof suite->cpu);
     suite->peak = core_peak_measure(suite->isa);
     status = open_sides(b, err);
     if (status == ONNXD_OK) status = make_pool(b, err);
