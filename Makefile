@@ -1,7 +1,9 @@
 # onnxd: `make run` serves the bundled model, `make test` runs every test. Each does all it needs.
 BUILD_DIR ?= build
 BUILD_TYPE ?= Release
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC = gcc
+endif
 JOBS ?= $(shell nproc)
 PORT ?= 3000
 MODEL ?= models/deepfm_emb8_lr0.0001_dnn25612864_neg150_best.onnx

@@ -3,7 +3,8 @@
  * Genomes are exported as ONNX, loaded into the server through its model repository API under the name
  * g<genome id>, and asked by POST /v2/models/g<genome id>/infer in the protocol's raw binary form: the rows
  * of one policy in requests of at most `batch` rows, spread over `concurrency` connections, all requests of a
- * tick in flight at once. The server must run with --admin.
+ * tick in flight at once. What a recurrent policy remembers travels with its rows, as tensors `state` and
+ * `next_state`: the server keeps nothing between requests. The server must run with --admin.
  *
  * Results: the server sums a node's inputs in another order and has its own sigmoid, so answers differ from
  * the compiled network's in the last places; matches are chaotic, hence a run in this mode breeds other
@@ -25,10 +26,9 @@ struct remote_options {
 
 struct remote_stats {
     uint64_t n_requests, n_rows, n_loads;
-    uint64_t http_ns; /* from the first byte sent to the last answer read, summed over ticks */
-    uint64_t
-        compute_ns; /* what the server says its runs took, summed over requests; of models unloaded so far */
-    uint64_t load_ns; /* exporting and loading */
+    uint64_t http_ns;    /* from the first byte sent to the last answer read, summed over ticks */
+    uint64_t compute_ns; /* what the server says the runs of the models unloaded so far took */
+    uint64_t load_ns;    /* exporting and loading */
 };
 
 /* Connects. ONNXD_ERR_ARGUMENT (url, options), ONNXD_ERR_NOT_FOUND (host), ONNXD_ERR_NOMEM. */
@@ -36,9 +36,8 @@ ONNXD_MUST_USE onnxd_status remote_create(const struct remote_options *options, 
                                           onnxd_error *err);
 void remote_free(struct remote *remote); /* takes NULL */
 
-/* Borrows the remote. Forward policies only: ONNXD_ERR_UNSUPPORTED from its begin for others. Its runs fail
- * with ONNXD_ERR_IO or _TIMEOUT when the server is away, with ONNXD_ERR_FORMAT when it answers something
- * else. */
+/* Borrows the remote. Its runs fail with ONNXD_ERR_IO or _TIMEOUT when the server is away, with
+ * ONNXD_ERR_FORMAT when it answers something else. */
 struct contest_backend remote_backend(struct remote *remote);
 
 /* Unloads every model, after asking what the server spent on it: the statistics are then complete. */

@@ -15,7 +15,8 @@ onnxd_status run_create(const struct run_options *options, struct run **ret_run,
     run->n_workers = options->threads == NULL ? 1 : threads_count(options->threads);
     run->result.fitness = -INFINITY;
     arena_init(&run->champion_arena, 0);
-    onnxd_status status = population_create(&run->options.params, &options->task->shape, options->seed,
+    const struct genome_shape shape = task_shape(options->task, &options->params);
+    onnxd_status status = population_create(&run->options.params, &shape, options->seed,
                                             options->memory_limit_bytes, &run->population, err);
     if (status == ONNXD_OK) {
         run->trials = calloc(run->population->n_genomes, sizeof *run->trials);

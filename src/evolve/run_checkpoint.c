@@ -78,7 +78,7 @@ static onnxd_status load_result(struct byte_reader *in, struct run *run, onnxd_e
         return error_set(err, ONNXD_ERR_FORMAT, "checkpoint: its result is damaged");
     if (has_champion == 0) return ONNXD_OK;
     onnxd_status status = genome_load(in, &run->champion_arena, &run->champion, err);
-    if (status == ONNXD_OK) status = genome_check(&marks, &run->champion, &run->options.task->shape, err);
+    if (status == ONNXD_OK) status = genome_check(&marks, &run->champion, &run->population->shape, err);
     if (status != ONNXD_OK) error_prefix(err, "checkpoint, champion: ");
     genome_marks_done(&marks);
     return status;
@@ -130,14 +130,14 @@ onnxd_status run_load(const void *bytes, size_t n, const struct run_options *opt
     if (status == ONNXD_OK) status = run_create(options, &run, err);
     if (status == ONNXD_OK) status = load_result(&in, run, err);
     if (status == ONNXD_OK) status = population_load(&in, options->memory_limit_bytes, &population, err);
-    const struct genome_shape *own = &options->task->shape;
+    const struct genome_shape own = task_shape(options->task, &options->params);
     if (status == ONNXD_OK &&
-        (population->shape.n_inputs != own->n_inputs || population->shape.n_outputs != own->n_outputs ||
+        (population->shape.n_inputs != own.n_inputs || population->shape.n_outputs != own.n_outputs ||
          population->n_genomes != run->population->n_genomes))
         status = error_set(err, ONNXD_ERR_ARGUMENT,
                            "checkpoint: its population of %u does not fit this run's of %u",
                            population->n_genomes, run->population->n_genomes);
-    if (status == ONNXD_OK && run->contest != NULL) status = contest_load(run->contest, own, &in, err);
+    if (status == ONNXD_OK && run->contest != NULL) status = contest_load(run->contest, &own, &in, err);
     if (status == ONNXD_OK && in.at != in.end)
         status = error_set(err, ONNXD_ERR_FORMAT, "checkpoint: bytes behind its end");
     if (status != ONNXD_OK) {

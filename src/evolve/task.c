@@ -21,6 +21,13 @@ const struct task *task_find(const char *name)
     return NULL;
 }
 
+struct genome_shape task_shape(const struct task *task, const struct neat_params *params)
+{
+    struct genome_shape shape = task->shape;
+    if (task->is_contest) shape.recurrent = params->recurrent;
+    return shape;
+}
+
 void task_params(const struct task *task, struct neat_params *ret_params)
 {
     neat_params_default(ret_params);

@@ -70,6 +70,10 @@ const struct task *task_find(const char *name);
 /* All tasks, *ret_n of them. */
 const struct task *const *task_list(uint32_t *ret_n);
 
+/* What genomes of a run with these parameters look like: the task's shape; a contest leaves it to the
+ * parameters whether policies may remember. */
+struct genome_shape task_shape(const struct task *task, const struct neat_params *params);
+
 /* The task's own parameters. */
 void task_params(const struct task *task, struct neat_params *ret_params);
 

@@ -28,3 +28,18 @@ bool base64_decode(const char *text, size_t n, char *out, size_t *ret_n)
     *ret_n = n_out;
     return true;
 }
+
+void base64_append(struct buf *out, const void *bytes, size_t n)
+{
+    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = bytes;
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t word = (uint32_t)p[i] << 16;
+        if (i + 1 < n) word |= (uint32_t)p[i + 1] << 8;
+        if (i + 2 < n) word |= p[i + 2];
+        const char digits[4] = {DIGITS[word >> 18], DIGITS[word >> 12 & 63],
+                                i + 1 < n ? DIGITS[word >> 6 & 63] : '=',
+                                i + 2 < n ? DIGITS[word & 63] : '='};
+        buf_append(out, digits, sizeof digits);
+    }
+}

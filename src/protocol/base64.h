@@ -5,7 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
+
 /* Decodes into out, which has room for n / 4 * 3 bytes. False when the text is no base64. */
 bool base64_decode(const char *text, size_t n, char *out, size_t *ret_n);
+
+/* Appends the text of n bytes; a full buffer sets out->failed. */
+void base64_append(struct buf *out, const void *bytes, size_t n);
 
 #endif

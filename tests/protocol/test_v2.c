@@ -364,6 +364,12 @@ static void base64_is_strict(void **state)
         assert_true(base64_decode(good[i][0], strlen(good[i][0]), out, &n));
         assert_int_equal(n, strlen(good[i][1]));
         assert_memory_equal(out, good[i][1], n);
+        struct buf text;
+        buf_init(&text, 64);
+        base64_append(&text, good[i][1], n);
+        assert_int_equal(text.n, strlen(good[i][0]));
+        assert_memory_equal(text.data != NULL ? text.data : out, good[i][0], text.n);
+        buf_done(&text);
     }
     static const char *const bad[] = {"Zg=", "Z===", "Zm9v\n", "Zh==", "Zm9=", "====", "Zg==Zg==", "-_=="};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
