@@ -34,7 +34,7 @@ static int fail(struct http_parser *parser, uint16_t status, const char *message
 static int head_within_limit(struct http_parser *parser, const char *end)
 {
     if ((size_t)(end - parser->message) <= parser->limits->max_head_bytes) return 0;
-    if (parser->n_headers == 0 && parser->field.n == 0)
+    if (parser->url.offset + (size_t)parser->url.n > parser->limits->max_head_bytes)
         return fail(parser, 414, "the URL is larger than max-head-bytes", parser->limits->max_head_bytes);
     return fail(parser, 431, "request line and headers are larger than max-head-bytes",
                 parser->limits->max_head_bytes);
@@ -152,7 +152,18 @@ static int on_headers_complete(llhttp_t *state)
     }
     if ((state->flags & F_CONTENT_LENGTH) && state->content_length > parser->limits->max_body_bytes)
         return fail(parser, 413, "the body is larger than max-body-bytes", parser->limits->max_body_bytes);
-    return 0;
+    return state->flags & F_CHUNKED ? HPE_PAUSED : 0; /* a pause tells where the head ends */
+}
+
+/* Whether the chunks' heads, extensions and trailers up to `end` are out of proportion to the body. Asked
+ * where a chunk's data begins and where the message ends; in between, asking where the bytes happen to end
+ * can only tell earlier what would come out there, for framing grows while the body does not. */
+static int framing_within_limit(struct http_parser *parser, const char *end)
+{
+    const uint64_t body = parser->body.n;
+    uint64_t framing = (size_t)(end - parser->message) - parser->head_end + parser->n_dropped - body;
+    uint64_t most = 2 * (uint64_t)parser->limits->max_head_bytes + MAX_FRAMING_PER_BYTE * body;
+    return framing <= most ? 0 : fail(parser, 400, "the body's chunks are mostly framing", 0);
 }
 
 static int on_body(llhttp_t *state, const char *at, size_t n)
@@ -161,12 +172,13 @@ static int on_body(llhttp_t *state, const char *at, size_t n)
     struct http_span *body = &parser->body;
     if (body->n + n > parser->limits->max_body_bytes)
         return fail(parser, 413, "the body is larger than max-body-bytes", parser->limits->max_body_bytes);
-    size_t offset = (size_t)(at - parser->message);
-    if (body->n == 0) {
-        body->offset = (uint32_t)offset;
-    } else if (body->offset + body->n != offset) {
-        parser->n_framing += offset - body->offset - body->n;
+    if (state->flags & F_CHUNKED) {
+        int result = framing_within_limit(parser, at);
+        if (result != 0) return result;
         memmove(parser->message + body->offset + body->n, at, n);
+    } else if (body->n == 0) {
+        body->offset = (uint32_t)(at - parser->message);
+        if (head_within_limit(parser, at) != 0) return HPE_USER;
     }
     body->n += (uint32_t)n;
     return 0;
@@ -174,7 +186,8 @@ static int on_body(llhttp_t *state, const char *at, size_t n)
 
 static int on_message_complete(llhttp_t *state)
 {
-    (void)state;
+    struct http_parser *parser = state->data;
+    parser->complete = true;
     return HPE_PAUSED;
 }
 
@@ -203,9 +216,10 @@ void http_parser_next(struct http_parser *parser)
     llhttp_reset(&parser->state);
     parser->url.n = parser->method.n = parser->field.n = parser->value.n = parser->body.n = 0;
     memset(parser->headers, 0, sizeof parser->headers);
-    parser->n_framing = 0;
+    parser->head_end = 0;
+    parser->n_dropped = 0;
     parser->n_headers = parser->seen = 0;
-    parser->head_complete = parser->bodyless = false;
+    parser->head_complete = parser->complete = parser->bodyless = false;
 }
 
 static void set_library_fault(struct http_parser *parser, llhttp_errno_t error)
@@ -218,36 +232,47 @@ static void set_library_fault(struct http_parser *parser, llhttp_errno_t error)
 }
 
 /* Chunk heads, extensions and trailers that were read are of no more use. */
-static enum http_parse_result drop_framing(struct http_parser *parser, size_t *n_all)
+static enum http_parse_result go_on(struct http_parser *parser, size_t *n_all)
 {
-    const struct http_span *body = &parser->body;
-    if (!parser->head_complete || !(parser->state.flags & F_CHUNKED)) return HTTP_PARSE_MORE;
-    size_t end = body->offset + (size_t)body->n;
-    if (body->n > 0 && *n_all > end) {
-        parser->n_framing += *n_all - end;
-        *n_all = end;
-    }
-    uint64_t waiting = body->n > 0 ? 0 : *n_all;
-    uint64_t most = 2 * (uint64_t)parser->limits->max_head_bytes + MAX_FRAMING_PER_BYTE * (uint64_t)body->n;
-    if (parser->n_framing + waiting <= most) return HTTP_PARSE_MORE;
-    parser->fault = (struct http_parse_fault){400, "the body's chunks are mostly framing", 0};
-    return HTTP_PARSE_BAD;
+    const char *end = parser->message + *n_all;
+    if (!parser->head_complete) return head_within_limit(parser, end) == 0 ? HTTP_PARSE_MORE : HTTP_PARSE_BAD;
+    if (!(parser->state.flags & F_CHUNKED)) return HTTP_PARSE_MORE;
+    if (framing_within_limit(parser, end) != 0) return HTTP_PARSE_BAD;
+    size_t keep = parser->body.offset + (size_t)parser->body.n;
+    parser->n_dropped += *n_all - keep;
+    *n_all = keep;
+    return HTTP_PARSE_MORE;
+}
+
+static enum http_parse_result finish(struct http_parser *parser, const char *end)
+{
+    int result = 0;
+    if (parser->state.flags & F_CHUNKED)
+        result = framing_within_limit(parser, end);
+    else if (parser->body.n == 0) /* with a body its start was looked at */
+        result = head_within_limit(parser, end);
+    if (result != 0) return HTTP_PARSE_BAD;
+    parser->used = (size_t)(end - parser->message);
+    return HTTP_PARSE_DONE;
 }
 
 enum http_parse_result http_parser_feed(struct http_parser *parser, char *message, size_t n_seen,
                                         size_t *n_all)
 {
+    const char *at = message + n_seen, *end = message + *n_all;
     parser->message = message;
     parser->fault.status = 0;
-    llhttp_errno_t error = llhttp_execute(&parser->state, message + n_seen, *n_all - n_seen);
-    if (error == HPE_OK) {
-        if (!parser->head_complete && head_within_limit(parser, message + *n_all) != 0) return HTTP_PARSE_BAD;
-        return drop_framing(parser, n_all);
+    llhttp_errno_t error = llhttp_execute(&parser->state, at, (size_t)(end - at));
+    if (error == HPE_PAUSED && !parser->complete) { /* behind the head of a chunked message */
+        at = llhttp_get_error_pos(&parser->state);
+        if (head_within_limit(parser, at) != 0) return HTTP_PARSE_BAD;
+        parser->head_end = (size_t)(at - message);
+        parser->body.offset = (uint32_t)parser->head_end;
+        llhttp_resume(&parser->state);
+        error = llhttp_execute(&parser->state, at, (size_t)(end - at));
     }
-    if (error == HPE_PAUSED) {
-        parser->used = (size_t)(llhttp_get_error_pos(&parser->state) - message);
-        return HTTP_PARSE_DONE;
-    }
+    if (error == HPE_OK) return go_on(parser, n_all);
+    if (error == HPE_PAUSED) return finish(parser, llhttp_get_error_pos(&parser->state));
     if (parser->fault.status == 0) set_library_fault(parser, error);
     return HTTP_PARSE_BAD;
 }

@@ -3,6 +3,7 @@
  * The only place that knows llhttp. The bytes of a message lie contiguous in a buffer of the caller
  * that may grow and move between calls: the parser keeps offsets from the message's first byte and is
  * told where that byte lies at each call. A chunked body is joined in place, over its own framing.
+ * How the bytes are cut into calls changes neither what is found nor what is refused.
  *
  *     struct http_parser parser;
  *     http_parser_init(&parser, HTTP_PARSER_REQUEST, &limits);
@@ -48,11 +49,12 @@ struct http_parser {
     struct http_span url, method, field, value, body;
     struct http_span headers[HTTP_N_HEADERS];
     struct http_parse_fault fault;
-    uint64_t n_framing; /* bytes of chunk heads, extensions and trailers so far */
+    size_t head_end;    /* chunked: offset behind the head, before anything was dropped */
+    uint64_t n_dropped; /* chunked: bytes that earlier calls took out behind it */
     uint32_t n_headers;
     uint32_t seen; /* bit set of enum http_header: given so far */
     size_t used;   /* HTTP_PARSE_DONE: bytes of the message, counted from its first byte */
-    bool head_complete;
+    bool head_complete, complete;
     bool bodyless; /* response side: the answer to HEAD has no body */
 };
 
