@@ -61,6 +61,10 @@ void route_root(struct exchange *exchange);
 void route_live(struct exchange *exchange);
 void route_ready(struct exchange *exchange);
 
+/* Whether / answers with the page: the client takes HTML. The page holds no figures of its own, so no key is
+ * asked for; what it reads asks for one. */
+bool route_root_is_page(const struct http_request *request);
+
 /* The version a path names; answers 404 and returns NULL when there is none. */
 struct model_path;
 struct version *exchange_find(struct exchange *exchange, const struct model_path *path);

@@ -1,7 +1,5 @@
 #include "serve/exchange.h"
 
-#include "json/json_writer.h"
-
 static bool is_ready(const struct exchange *exchange)
 {
     return atomic_load_explicit(&exchange->worker->config->ready, memory_order_relaxed) &&
@@ -44,30 +42,4 @@ void route_metrics(struct exchange *exchange)
         exchange_answer(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", NULL);
     else
         exchange_fail(exchange, 503, "out of memory");
-}
-
-void route_root(struct exchange *exchange)
-{
-    const struct catalog *catalog = exchange->worker->catalog;
-    struct json_writer w;
-    buf_reset(&exchange->worker->body);
-    json_writer_init(&w, &exchange->worker->body, JSON_REFUSE_NON_FINITE);
-    json_begin_object(&w);
-    json_key(&w, "name");
-    json_string(&w, "onnxd");
-    json_key(&w, "version");
-    json_string(&w, ONNXD_VERSION);
-    json_key(&w, "models");
-    json_begin_array(&w);
-    for (uint32_t i = 0; i < catalog->n; i++) {
-        json_begin_object(&w);
-        json_key(&w, "name");
-        json_string(&w, catalog->versions[i]->name);
-        json_key(&w, "version");
-        json_u64(&w, catalog->versions[i]->number);
-        json_end_object(&w);
-    }
-    json_end_array(&w);
-    json_end_object(&w);
-    exchange_answer(exchange, 200, NULL, NULL);
 }

@@ -80,11 +80,13 @@ static bool unpack_body(struct exchange *exchange)
     return status == ONNXD_OK;
 }
 
-/* Health is told to anybody: load balancers have no keys. */
+/* Health is told to anybody: load balancers have no keys; and so is the empty page. */
 static bool may_ask(struct exchange *exchange)
 {
     const struct api_keys *keys = exchange->worker->config->api_keys;
-    if (keys == NULL || exchange->route == ROUTE_HEALTH || api_keys_allow(keys, exchange->request))
+    if (keys == NULL || exchange->route == ROUTE_HEALTH ||
+        (exchange->route == ROUTE_ROOT && route_root_is_page(exchange->request)) ||
+        api_keys_allow(keys, exchange->request))
         return true;
     buf_reset(&exchange->worker->body);
     error_body_write(&exchange->worker->body,

@@ -345,6 +345,33 @@ static void a_new_catalog_is_taken_up_between_wake_ups(void **state)
     bench_done(&bench);
 }
 
+static void the_root_answers_as_asked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *accept, *body;
+    } cases[] = {
+        {"", "{\"name\":\"onnxd\""},
+        {"Accept: */*\r\n", "{\"name\":\"onnxd\""},
+        {"Accept: application/json\r\n", "{\"name\":\"onnxd\""},
+        {"Accept: text/htm\r\n", "{\"name\":\"onnxd\""},
+        {"Accept: text/html\r\n", "<!doctype html>"},
+        {"Accept: application/xhtml+xml, TEXT/HTML;q=0.9, */*;q=0.8\r\n", "<!doctype html>"},
+    };
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 4);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct wire *wire = wire_open(&bench.rig);
+        char request[256];
+        snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n", cases[i].accept);
+        wire_send(&bench.rig, wire, request);
+        assert_response(wire, 0, 200, cases[i].body);
+        wire_free(&bench.rig, wire);
+    }
+    bench_done(&bench);
+}
+
 static void routes_answer_for_themselves(void **state)
 {
     (void)state;
@@ -500,6 +527,8 @@ static void keys_open_everything_but_health(void **state)
         {"/", "authorization: bearer second-key-22\r\n", 200},
         {"/health", "", 200},
         {"/v2/health/ready", "", 200},
+        {"/", "Accept: text/html\r\n", 200}, /* the page, which asks for the key itself */
+        {"/metrics", "Accept: text/html\r\n", 401},
     };
     fake_model_reset();
     struct bench bench;
@@ -629,6 +658,7 @@ int main(void)
         cmocka_unit_test(a_model_with_a_fixed_batch_runs_row_by_row),
         cmocka_unit_test(a_model_that_mixes_rows_runs_each_request_alone),
         cmocka_unit_test(a_new_catalog_is_taken_up_between_wake_ups),
+        cmocka_unit_test(the_root_answers_as_asked),
         cmocka_unit_test(routes_answer_for_themselves),
         cmocka_unit_test(bodies_that_are_wrong_are_told_why),
         cmocka_unit_test(gzip_bodies_are_unpacked_within_limits),
