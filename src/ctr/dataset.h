@@ -2,14 +2,14 @@
  *
  *     struct dataset_source source = {.paths = paths, .n_paths = 2, .format = DATASET_AUTO};
  *     dataset_learn(&source, plan, &set, &err);                 // first pass: the feature set
- *     dataset_encode(&source, set, plan, rows, &totals, &err);  // second pass: float rows, label, weight
+ *     dataset_encode(&source, set, plan, writer, &totals, &err);  // second pass: rows, label, weight
  *
  * Formats, plain or gzip (by content):
  *     csv      separators of one or two characters, quoted fields with line breaks, header or none
- *     libsvm   label index:value ...      fields "features" (the indices, multi-valued) and, for indices that
- *                                         the plan calls numbers, one field each, named by its index
- *     libffm   label field:index:value ...  one field for each field number, multi-valued when the plan says
- * so ipinyou  tab-separated logs of the iPinYou bidding contest (docs/deepfm.md names the columns)
+ *     libsvm   label index:value ...; fields "features" (the indices, multi-valued) and, for indices that
+ *              the plan calls numbers, one field each, named by its index
+ *     libffm   label field:index:value ...; one field for each field number
+ *     ipinyou  tab-separated logs of the iPinYou bidding contest (docs/deepfm.md names the columns)
  *
  * Memory does not grow with the files. Every fault names "FILE:LINE: ".
  *
@@ -17,11 +17,12 @@
 #ifndef CTR_DATASET_H
 #define CTR_DATASET_H
 
+#include "ctr/encoded_rows.h"
 #include "features/feature_learner.h"
 #include "features/feature_plan.h"
 #include "features/feature_set.h"
 
-struct encoded_rows; /* ctr/encoded_rows.h */
+
 
 enum dataset_format { DATASET_AUTO, DATASET_CSV, DATASET_LIBSVM, DATASET_LIBFFM, DATASET_IPINYOU };
 enum dataset_header { DATASET_HEADER_AUTO, DATASET_HEADER_YES, DATASET_HEADER_NO };
@@ -36,13 +37,14 @@ struct dataset_source {
     const char *separator;        /* csv; NULL: the first of tab, ';', ',' in the first line, else ',' */
     uint64_t max_line_bytes;      /* 0: 16 MiB */
     uint64_t max_rows;            /* of all files; 0: all */
-    bool needs_label;             /* encode: a file without labels is a fault; else their label is NAN */
+    bool needs_label;             /* encode: a file without labels is a fault; else their label is 0 */
     dataset_progress_fn progress; /* called every few thousand rows; NULL: not at all */
     void *progress_context;
 };
 
 struct dataset_totals {
     uint64_t n_rows, n_positives;
+    bool has_labels, has_weights;
     uint64_t n_unknowns; /* values that their vocabulary does not hold */
 };
 
@@ -50,7 +52,7 @@ ONNXD_MUST_USE onnxd_status dataset_learn(const struct dataset_source *source,
                                           const struct feature_plan *plan, struct feature_set **ret_set,
                                           onnxd_error *err);
 
-/* Appends the rows to *rows, whose columns are the set's. The plan says which fields are label and weight and
+/* Appends the rows to `writer`, whose columns are the set's. The plan says which fields are label and weight and
  * what a positive label is; fields that the set does not know are passed over. totals->n_positives counts
  * labels of 1. */
 ONNXD_MUST_USE onnxd_status dataset_encode(const struct dataset_source *source, const struct feature_set *set,

@@ -1,0 +1,14 @@
+/* deepfm_train: finds the subcommand and hands over to its file. */
+#include "deepfm_train.h"
+
+#include "cli_commands.h"
+#include "cli_options.h"
+
+static const struct cli_subcommand commands[] = {
+    {"synth", "simulates an ad log of which the true click probabilities are known", deepfm_train_synth_main},
+};
+
+int main(int argc, char **argv)
+{
+    return cli_dispatch("deepfm_train", "command", CLI_TABLE(commands), argc, argv);
+}
