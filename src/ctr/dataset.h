@@ -22,8 +22,6 @@
 #include "features/feature_plan.h"
 #include "features/feature_set.h"
 
-
-
 enum dataset_format { DATASET_AUTO, DATASET_CSV, DATASET_LIBSVM, DATASET_LIBFFM, DATASET_IPINYOU };
 enum dataset_header { DATASET_HEADER_AUTO, DATASET_HEADER_YES, DATASET_HEADER_NO };
 
@@ -52,8 +50,8 @@ ONNXD_MUST_USE onnxd_status dataset_learn(const struct dataset_source *source,
                                           const struct feature_plan *plan, struct feature_set **ret_set,
                                           onnxd_error *err);
 
-/* Appends the rows to `writer`, whose columns are the set's. The plan says which fields are label and weight and
- * what a positive label is; fields that the set does not know are passed over. totals->n_positives counts
+/* Appends the rows to `writer`, whose columns are the set's. The plan says which fields are label and weight
+ * and what a positive label is; fields that the set does not know are passed over. totals->n_positives counts
  * labels of 1. */
 ONNXD_MUST_USE onnxd_status dataset_encode(const struct dataset_source *source, const struct feature_set *set,
                                            const struct feature_plan *plan, struct encoded_rows *rows,
