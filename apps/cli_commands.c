@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli_manual.h"
 #include "cli_options.h"
 
 enum { MAX_ENTRIES = 32 };
@@ -30,6 +31,7 @@ int cli_dispatch(const char *program, const char *kind, const struct cli_subcomm
                  char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "";
+    if (cli_print_commands_manual(program, kind, list, n, argc, argv)) return CLI_EXIT_OK;
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
         print_list(program, kind, list, n);
         return CLI_EXIT_OK;

@@ -1,3 +1,4 @@
+#include "cli_manual.h"
 #include "cli_options.h"
 
 #include <math.h>
@@ -96,27 +97,33 @@ static void describe_default(const struct cli_option *o, const void *target, cha
     }
 }
 
-static void print_option(const struct cli_option *o, const void *target)
+void cli_option_text(const struct cli_option *o, const void *target, char *out, size_t n_out)
 {
-    char text[1024], range[80], preset[256];
+    char range[80], preset[256];
     describe_range(o, range, sizeof range);
     describe_default(o, target, preset, sizeof preset);
+    int n = snprintf(out, n_out, "%s", o->help);
+    const char *parts[4] = {o->required ? "required" : "", range, preset, o->env != NULL ? o->env : ""};
+    const char *words[4] = {"", "", "default ", "also from "};
+    const char *open = " (";
+    for (int i = 0; i < 4; i++) {
+        if (parts[i][0] == 0 || n >= (int)n_out) continue;
+        n += snprintf(out + n, n_out - (size_t)n, "%s%s%s", open, words[i], parts[i]);
+        open = "; ";
+    }
+    if (open[0] == ';' && n < (int)n_out - 1) strcat(out, ")");
+}
+
+static void print_option(const struct cli_option *o, const void *target)
+{
+    char text[1024];
+    cli_option_text(o, target, text, sizeof text);
     int column = o->type == CLI_FLAG ? printf("  --%s", o->name) : printf("  --%s %s", o->name, o->value);
     if (column > HELP_COLUMN - 2) {
         putchar('\n');
         column = 0;
     }
     printf("%*s", HELP_COLUMN - column, "");
-    int n = snprintf(text, sizeof text, "%s", o->help);
-    const char *parts[4] = {o->required ? "required" : "", range, preset, o->env != NULL ? o->env : ""};
-    const char *words[4] = {"", "", "default ", "also from "};
-    const char *open = " (";
-    for (int i = 0; i < 4; i++) {
-        if (parts[i][0] == 0 || n >= (int)sizeof text) continue;
-        n += snprintf(text + n, sizeof text - (size_t)n, "%s%s%s", open, words[i], parts[i]);
-        open = "; ";
-    }
-    if (open[0] == ';' && n < (int)sizeof text - 1) strcat(text, ")");
     print_wrapped(text, HELP_COLUMN);
 }
 

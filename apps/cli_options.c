@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli_manual.h"
+
 /* ---- telling ------------------------------------------------------------------------------------- */
 
 int cli_usage_error(const struct cli_command *command, const char *format, ...)
@@ -366,7 +368,8 @@ static bool print_what_was_asked(const struct cli_command *command, int argc, ch
 int cli_parse(const struct cli_command *command, int argc, char **argv, void *target,
               uint32_t *ret_n_positionals)
 {
-    if (print_what_was_asked(command, argc, argv, target)) return CLI_EXIT_OK;
+    if (cli_print_manual(command, argc, argv, target) || print_what_was_asked(command, argc, argv, target))
+        return CLI_EXIT_OK;
     struct parse p = {.command = command, .target = target};
     uint32_t n_positionals = 0;
     p.given = calloc(command->n_options + 1, sizeof *p.given);

@@ -7,6 +7,7 @@ static const struct cli_subcommand commands[] = {
     {"predict", "answers rows from a file or standard input", onnxd_predict_main},
     {"inspect", "shows inputs, outputs, operators, plan, memory and time per operator", onnxd_inspect_main},
     {"serve", "serves models over HTTP", onnxd_serve_main},
+    {"health", "asks a running server whether it is ready", onnxd_health_main},
     {"bench", "measures servers, and the measuring itself", onnxd_bench_main},
 };
 

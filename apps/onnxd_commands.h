@@ -7,6 +7,7 @@
 int onnxd_serve_main(int argc, char **argv);
 int onnxd_predict_main(int argc, char **argv);
 int onnxd_inspect_main(int argc, char **argv);
+int onnxd_health_main(int argc, char **argv);
 
 /* Hands over to onnxd_bench_<suite>_main. */
 int onnxd_bench_main(int argc, char **argv);
