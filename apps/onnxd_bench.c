@@ -5,6 +5,7 @@
 
 static const struct cli_subcommand suites[] = {
     {"engine", "the native engine against ONNX Runtime, in one process on one core", onnxd_bench_engine_main},
+    {"micro", "the parts of a request's way, each alone", onnxd_bench_micro_main},
     {"load", "sends requests to a server and measures its answers", onnxd_bench_load_main},
     {"selftest", "proves that the load generator tells the truth, with a server that stalls",
      onnxd_bench_selftest_main},

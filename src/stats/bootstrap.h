@@ -46,4 +46,11 @@ ONNXD_MUST_USE onnxd_status bootstrap_slope(const double *x, const double *y, si
                                             struct bootstrap_options options, struct rng *rng,
                                             struct interval *ret, onnxd_error *err);
 
+/* Do two samples differ in their mean? Welch's t against its own distribution when both are drawn from the
+ * pooled values, which assumes no normality: the two-sided p value. 1 when either sample has fewer than two
+ * values. */
+ONNXD_MUST_USE onnxd_status bootstrap_welch(const double *a, size_t n_a, const double *b, size_t n_b,
+                                            struct bootstrap_options options, struct rng *rng, double *ret_p,
+                                            onnxd_error *err);
+
 #endif
