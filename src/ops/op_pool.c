@@ -8,6 +8,7 @@
 #include "ops/indices.h"
 #include "ops/infer.h"
 #include "ops/matrix.h"
+#include "ops/max_pool.h"
 #include "ops/window.h"
 #include "tensor/dtype.h"
 
@@ -81,7 +82,8 @@ static onnxd_status prepare_pool(struct op_plan *plan, onnxd_error *err)
     if (!(state->p > 0)) return op_error(err, node, ONNXD_ERR_MODEL, "attribute 'p' is %g", state->p);
     if (!lane_is_native(state->lane, in->type))
         state->x_bytes = ((size_t)onnxd_tensor_n_elements(in) * lane_size(state->lane) + 63) / 64 * 64;
-    plan->workspace_bytes = state->x_bytes + (size_t)state->out[2] * 16;
+    plan->workspace_bytes = state->x_bytes + (size_t)state->out[2] * 16 +
+                            (size_t)state->in[2] * sizeof(float);
     return ONNXD_OK;
 }
 
@@ -194,8 +196,16 @@ static onnxd_status run_pool(struct op_run *run, onnxd_error *err)
     (void)err;
     const struct pool_state *state = run->state;
     const onnxd_tensor *in = run->in[0], *out = run->out[0];
+    bool wants_indices = run->n_out > 1 && run->out[1] != NULL;
+    if (state->kind == POOL_MAX && in->type == ONNXD_FLOAT32 && !wants_indices) {
+        int64_t n_in = window_volume(state->in), n_out = window_volume(state->out);
+        for (int64_t p = 0; p < state->planes; p++)
+            max_pool_plane(&state->window, state->in, state->out, (const float *)in->data + p * n_in,
+                           (float *)out->data + p * n_out, run->workspace);
+        return ONNXD_OK;
+    }
     const char *x = matrix_operand(state->lane, in, run->workspace);
-    int64_t *indices = run->n_out > 1 && run->out[1] != NULL ? run->out[1]->data : NULL;
+    int64_t *indices = wants_indices ? run->out[1]->data : NULL;
     int64_t *where = (int64_t *)((char *)run->workspace + state->x_bytes), plane = window_volume(state->in);
     void *row = where + state->out[2];
     enum lane lane = state->kind == POOL_MAX ? state->lane : LANE_F64;

@@ -189,12 +189,66 @@ static void max_pool_finds_the_largest_and_its_place(void **state)
     }
 }
 
+/* Without indices rows are taken whole: windows wider than a vector, NaN, and windows in the padding alone.
+ */
+static void max_pool_without_places(void **state)
+{
+    (void)state;
+    struct rng rng = rng_seed(test_seed());
+    uint32_t n_nan = 0, n_long = 0, n_empty = 0;
+    fill(&rng);
+    for (int i = 0; i < MAX_ELEMENTS; i += 97) x[i] = NAN;
+    for (int round = 0; round < 400; round++) {
+        struct convolution c = random_convolution(&rng);
+        struct op_test t;
+        onnxd_error err;
+        uint32_t last = c.n - 1;
+        if (round % 3 == 0) {
+            c.kernel[last] = 14 + (int64_t)rng_below(&rng, 60);
+            c.x[2 + last] = (c.kernel[last] - 1) * c.dilations[last] + 1 + (int64_t)rng_below(&rng, 30);
+            c.y[2 + last] = (c.x[2 + last] + c.pads[last] + c.pads[c.n + last] -
+                             (c.kernel[last] - 1) * c.dilations[last] - 1) /
+                                c.strides[last] +
+                            1;
+            n_long++;
+        }
+        c.y[1] = c.x[1];
+        int64_t positions = volume(c.y + 2, c.n), taps = volume(c.kernel, c.n), plane = volume(c.x + 2, c.n);
+        if (volume(c.x, c.n + 2) > MAX_ELEMENTS || volume(c.y, c.n + 2) > MAX_ELEMENTS) continue;
+        op_test_start(&t, "MaxPool", 12);
+        set_attributes(&t, &c);
+        op_test_ints(&t, "kernel_shape", c.kernel, c.n);
+        op_test_input(&t, ONNXD_FLOAT32, c.n + 2, c.x, x);
+        assert_ok(op_test_run(&t, 1, &err), err);
+        const float *y = t.out[0].data;
+        for (int64_t i = 0; i < volume(c.y, c.n + 2); i++) {
+            float most = -INFINITY;
+            bool any = false;
+            for (int64_t k = 0; k < taps; k++) {
+                int64_t at = seen(&c, i % positions, k);
+                if (at < 0) continue;
+                float v = x[i / positions * plane + at];
+                any = true;
+                if (v > most || isnan(v)) most = v;
+            }
+            n_nan += isnan(most);
+            n_empty += !any;
+            if (!(y[i] == most || (isnan(y[i]) && isnan(most))))
+                fail_msg("round %d, element %lld: %g, expected %g", round, (long long)i, (double)y[i],
+                         (double)most);
+        }
+        op_test_end(&t);
+    }
+    assert_true(n_nan > 100 && n_long > 100 && n_empty > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv_matches_its_definition),
         cmocka_unit_test(transposed_is_the_adjoint),
         cmocka_unit_test(max_pool_finds_the_largest_and_its_place),
+        cmocka_unit_test(max_pool_without_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

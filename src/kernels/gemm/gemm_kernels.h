@@ -4,7 +4,6 @@
  * f32_gemv_sparse  the same for one row with many zeros
  * f32_matmul       C[m,n] = A[m,k] * B[k,n] + C0 of matrices known only now, either of them transposed
  * bf16_gemm        f32_gemm with operands rounded to bf16
- * i8_gemm          bytes with zero points
  *
  * Any sizes, zero included (k = 0 gives act(bias + C0)). Nothing outside the named elements is read or
  * written, whatever the strides. Strides count elements; a stride is at least the row's length.
@@ -85,31 +84,12 @@ struct f32_matmul {
 #define F32_MATMUL_SCRATCH ((size_t)384 * 32)
 typedef void f32_matmul_fn(const struct f32_matmul *g, float *scratch);
 
-/* C[m,n] = (A[m,k] - a_zero) * (B[k,n] - b_zero) in 32-bit integers that wrap around, A and B being of bytes,
- * signed or not: ONNX's MatMulInteger. Right rather than fast. */
-struct i8_gemm {
-    size_t m, n, k;
-    const void *a; /* [m, k], row stride lda */
-    size_t lda;
-    const void *b; /* [k, n], row stride ldb */
-    size_t ldb;
-    int a_signed, b_signed;
-    const int32_t *a_zero; /* of row i at i * a_zero_stride (0: one for all); NULL for 0 */
-    size_t a_zero_stride;
-    const int32_t *b_zero; /* of column j at j * b_zero_stride; NULL for 0 */
-    size_t b_zero_stride;
-    int32_t *c; /* [m, n], row stride ldc */
-    size_t ldc;
-};
-typedef void i8_gemm_fn(const struct i8_gemm *g);
-
 #define GEMM_KERNELS(X, arg)                              \
     X(f32_gemm, f32_gemm_fn, arg)                         \
     X(f32_gemm_packed_size, f32_gemm_packed_size_fn, arg) \
     X(f32_gemm_pack, f32_gemm_pack_fn, arg)               \
     X(f32_gemv_sparse, f32_gemv_sparse_fn, arg)           \
-    X(f32_matmul, f32_matmul_fn, arg)                     \
-    X(i8_gemm, i8_gemm_fn, arg)
+    X(f32_matmul, f32_matmul_fn, arg)
 
 /* The product of f32_gemm with A and B rounded to bf16 (each operand off by up to 2^-8 of itself) and sums in
  * 32 bits: half of B's bytes. Same arguments, B packed by bf16_gemm_pack. Fast where struct kernels says

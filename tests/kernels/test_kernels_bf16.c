@@ -1,4 +1,4 @@
-/* Products of bf16 and of bytes. */
+/* Products of bf16. */
 #include "kernels_test.h"
 
 static float rounded_to_bf16(float x)
@@ -80,63 +80,10 @@ static void bf16_products_agree_with_double(void **state)
     }
 }
 
-static int value_at(const uint8_t *x, int is_signed, size_t i)
-{
-    return is_signed ? (int8_t)x[i] : x[i];
-}
-
-static void byte_products_are_exact(void **state)
-{
-    (void)state;
-    struct rng rng = rng_seed(test_seed());
-    struct guard ga = guard_create(1 << 16), gb = guard_create(1 << 16), gc = guard_create(1 << 16);
-    for_each_kernels(kernels) for (int round = 0; round < 500; round++)
-    {
-        struct i8_gemm g = {
-            .m = rng_below(&rng, 10), .n = 1 + rng_below(&rng, 40), .k = 1 + rng_below(&rng, 60)};
-        g.a_signed = (int)rng_below(&rng, 2);
-        g.b_signed = (int)rng_below(&rng, 2);
-        g.lda = g.k + rng_below(&rng, 3);
-        g.ldb = g.n + rng_below(&rng, 3);
-        g.ldc = g.n + rng_below(&rng, 3);
-        size_t n_a = g.m ? (g.m - 1) * g.lda + g.k : 0, n_b = (g.k - 1) * g.ldb + g.n;
-        size_t n_c = g.m ? (g.m - 1) * g.ldc + g.n : 0;
-        uint8_t *a = guard_take(&ga, n_a), *b = guard_take(&gb, n_b);
-        for (size_t i = 0; i < n_a; i++) a[i] = (uint8_t)rng_u64(&rng);
-        for (size_t i = 0; i < n_b; i++) b[i] = (uint8_t)rng_u64(&rng);
-        int32_t a_zero[10], b_zero[40];
-        for (size_t i = 0; i < 10; i++) a_zero[i] = (int32_t)rng_below(&rng, 256) - 128;
-        for (size_t i = 0; i < 40; i++) b_zero[i] = (int32_t)rng_below(&rng, 256) - 128;
-        if (rng_below(&rng, 3)) g.a_zero = a_zero;
-        if (rng_below(&rng, 3)) g.b_zero = b_zero;
-        g.a_zero_stride = rng_below(&rng, 2);
-        g.b_zero_stride = rng_below(&rng, 2);
-        g.a = a;
-        g.b = b;
-        g.c = guard_take(&gc, n_c * sizeof *g.c);
-        kernels->i8_gemm(&g);
-        for (size_t i = 0; i < g.m; i++)
-            for (size_t j = 0; j < g.n; j++) {
-                int64_t want = 0;
-                for (size_t p = 0; p < g.k; p++)
-                    want += (value_at(a, g.a_signed, i * g.lda + p) -
-                             (g.a_zero ? a_zero[i * g.a_zero_stride] : 0)) *
-                            (value_at(b, g.b_signed, p * g.ldb + j) -
-                             (g.b_zero ? b_zero[j * g.b_zero_stride] : 0));
-                if (g.c[i * g.ldc + j] != want)
-                    fail_msg("%s i8 m=%zu n=%zu k=%zu signed %d %d at [%zu,%zu]: got %d, want %lld",
-                             kernels->isa, g.m, g.n, g.k, g.a_signed, g.b_signed, i, j, g.c[i * g.ldc + j],
-                             (long long)want);
-            }
-        assert_true(guard_intact(&gc));
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bf16_products_agree_with_double),
-        cmocka_unit_test(byte_products_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
