@@ -1,0 +1,64 @@
+/* ctr/deepfm.h - the parameters of a DeepFM and the state that optimisers keep of them.
+ *
+ * DeepFM (Guo, Tang, Ye, Li and He, "DeepFM: A Factorization-Machine based Neural Network for CTR
+ * Prediction", 2017): a click's log-odds are the sum of
+ *     bias
+ *     linear    a weight of each id and each number
+ *     FM        the inner products of all pairs of the fields' embeddings
+ *     deep      layers with ReLU over the same embeddings, next to each other, and the numbers
+ * A multi-valued field's embedding and weight are the means over those of its values. Numbers take part in
+ * the linear and the deep part and, as in DeepCTR, not in the FM: a number that should meet others there is
+ * given as quantile buckets (features/feature_plan.h), which are a field.
+ *
+ * Ownership: the shape is borrowed.
+ * Threads:   whoever trains it is alone; else any may read. */
+#ifndef CTR_DEEPFM_H
+#define CTR_DEEPFM_H
+
+#include "base/rng.h"
+#include "ctr/ctr_shape.h"
+
+struct deepfm_layer {
+    uint32_t k, n; /* inputs, units */
+    size_t w, b;   /* places in `dense` of the weights [k, n] and the biases [n] */
+};
+
+struct deepfm {
+    const struct ctr_shape *shape;
+    uint32_t n_own;    /* parameters of an id: its embedding, then its linear weight */
+    size_t row_floats; /* of an id in the table: n_own parameters, n_own + n_own numbers of state */
+    float *table;      /* [shape->n_rows, row_floats] */
+    size_t n_dense;
+    float *dense, *state_a, *state_b; /* [n_dense]: bias, weights of numbers, layers, last layer's weights */
+    size_t numbers, last;             /* places in `dense`; the bias is at 0 */
+    struct deepfm_layer layers[CTR_MAX_HIDDEN];
+    struct arena arena;
+};
+
+/* All parameters 0. ONNXD_ERR_NOMEM. */
+ONNXD_MUST_USE onnxd_status deepfm_init(struct deepfm *model, const struct ctr_shape *shape,
+                                        onnxd_error *err);
+void deepfm_done(struct deepfm *model); /* takes a zeroed one */
+
+/* Random start: embeddings normal with deviation 0.01, layers as He et al. 2015 for ReLU, the rest 0. The
+ * bias is the log-odds of `rate`, the clicks' share. */
+void deepfm_start(struct deepfm *model, uint64_t seed, double rate);
+
+static inline float *deepfm_row(const struct deepfm *model, uint32_t row)
+{
+    return model->table + row * model->row_floats;
+}
+
+/* Inputs of the last layer. */
+static inline uint32_t deepfm_last_width(const struct deepfm *model)
+{
+    const struct ctr_shape *s = model->shape;
+    return s->n_hidden > 0 ? s->hidden[s->n_hidden - 1] : ctr_shape_n_inputs(s);
+}
+
+/* The parameters alone, without state: deepfm_n_weights floats. */
+size_t deepfm_n_weights(const struct deepfm *model);
+void deepfm_get_weights(const struct deepfm *model, float *ret_weights);
+void deepfm_set_weights(struct deepfm *model, const float *weights);
+
+#endif
