@@ -1,0 +1,141 @@
+#include "support/test.h"
+
+#include "base/cpus.h"
+#include "ctr/deepfm_step.h"
+#include "deepfm_reference.h"
+
+enum { N_ROWS = 77, N_DENSE = 3 };
+
+static const struct ctr_field FIELDS[] = {
+    {.name = "site", .first_column = 0, .n_slots = 1, .n_ids = 11, .padding_id = FEATURE_NO_ID},
+    {.name = "tags", .first_column = 1, .n_slots = 3, .n_ids = 6, .padding_id = 1},
+    {.name = "hour", .first_column = 4, .n_slots = 1, .n_ids = 4, .padding_id = FEATURE_NO_ID},
+};
+
+struct fixture {
+    struct ctr_shape shape;
+    struct deepfm model;
+    float *records;
+    struct encoded_rows rows;
+    uint64_t index[N_ROWS];
+    struct threads *threads;
+};
+
+static void fixture_init(struct fixture *f, uint32_t embedding, uint32_t n_hidden, uint32_t n_threads)
+{
+    static const uint32_t hidden[] = {19, 33, 9};
+    struct rng rng = rng_seed(test_seed());
+    onnxd_error err;
+    assert_ok(ctr_shape_make(&f->shape, FIELDS, 3, N_DENSE, embedding, hidden, n_hidden, &err), err);
+    assert_ok(deepfm_init(&f->model, &f->shape, &err), err);
+    random_weights(&f->model, &rng);
+    f->records = malloc(N_ROWS * (f->shape.n_columns + 2) * sizeof(float));
+    random_records(&f->shape, f->records, N_ROWS, &rng);
+    f->rows = encoded_rows_view(f->records, N_ROWS, f->shape.n_columns);
+    for (uint32_t i = 0; i < N_ROWS; i++) f->index[i] = i;
+    assert_ok(threads_create(n_threads, &f->threads, &err), err);
+}
+
+static void fixture_done(struct fixture *f)
+{
+    threads_free(f->threads);
+    deepfm_done(&f->model);
+    ctr_shape_done(&f->shape);
+    free(f->records);
+}
+
+static double *as_doubles(const struct deepfm *m)
+{
+    size_t n = deepfm_n_weights(m);
+    float *weights = malloc(n * sizeof *weights);
+    double *doubles = malloc(n * sizeof *doubles);
+    deepfm_get_weights(m, weights);
+    for (size_t i = 0; i < n; i++) doubles[i] = weights[i];
+    free(weights);
+    return doubles;
+}
+
+static const char *name_of(const struct deepfm *m, size_t i)
+{
+    size_t n_table = (size_t)m->shape->n_rows * m->n_own;
+    if (i < n_table) return i % m->n_own == m->shape->embedding ? "linear weight" : "embedding";
+    i -= n_table;
+    if (i == 0) return "bias";
+    if (i < m->numbers + m->shape->n_dense) return "number's weight";
+    if (i >= m->last) return "last layer";
+    for (uint32_t l = 0; l < m->shape->n_hidden; l++)
+        if (i >= m->layers[l].b && i < m->layers[l].b + m->layers[l].n) return "layer's bias";
+    return "layer's weight";
+}
+
+static void predictions_equal_the_naive_model(void **state)
+{
+    (void)state;
+    static const uint32_t embeddings[] = {1, 5, 8, 16, 21};
+    for (uint32_t e = 0; e < 5; e++)
+        for (uint32_t n_hidden = 0; n_hidden <= 3; n_hidden++) {
+            struct fixture f;
+            struct deepfm_work *work = NULL;
+            onnxd_error err;
+            float logits[N_ROWS];
+            fixture_init(&f, embeddings[e], n_hidden, 1);
+            assert_ok(deepfm_work_create(&f.model, NULL, f.threads, 32, &work, &err), err);
+            assert_ok(deepfm_logits(work, &f.rows, 0, N_ROWS, logits, &err), err);
+            double *weights = as_doubles(&f.model);
+            for (uint32_t i = 0; i < N_ROWS; i++) {
+                double want = reference_logit(&f.model, weights, encoded_row(&f.rows, i));
+                assert_float_equal(logits[i], want, 2e-5 * (1 + fabs(want)));
+            }
+            free(weights);
+            deepfm_work_free(work);
+            fixture_done(&f);
+        }
+}
+
+/* One step of plain descent shows the gradient: (before - after) / rate. */
+static void gradients_equal_finite_differences(void **state)
+{
+    (void)state;
+    const double RATE = 64, STEP = 1e-5;
+    for (uint32_t n_hidden = 0; n_hidden <= 3; n_hidden++) {
+        struct fixture f;
+        struct deepfm_work *work = NULL;
+        struct deepfm_settings settings = deepfm_settings_default();
+        onnxd_error err;
+        double loss = 0, largest = 0;
+        settings.optimiser = DEEPFM_SGD;
+        fixture_init(&f, 5, n_hidden, 1);
+        double *before = as_doubles(&f.model);
+        assert_ok(deepfm_work_create(&f.model, &settings, f.threads, N_ROWS, &work, &err), err);
+        assert_ok(deepfm_train(work, &f.rows, f.index, N_ROWS, 1, RATE, &loss, &err), err);
+        assert_float_equal(loss / N_ROWS, reference_loss(&f.model, before, &f.rows), 1e-5);
+        double *after = as_doubles(&f.model);
+        for (size_t i = 0; i < deepfm_n_weights(&f.model); i++) {
+            double value = before[i];
+            before[i] = value + STEP;
+            double up = reference_loss(&f.model, before, &f.rows);
+            before[i] = value - STEP;
+            double down = reference_loss(&f.model, before, &f.rows);
+            before[i] = value;
+            double want = (up - down) / (2 * STEP), got = (value - after[i]) / RATE;
+            if (fabs(want) > largest) largest = fabs(want);
+            if (fabs(got - want) > 2e-6 + 1e-4 * fabs(want))
+                fail_msg("%u layers, %s %zu: gradient %.8f, expected %.8f", n_hidden, name_of(&f.model, i), i,
+                         got, want);
+        }
+        assert_true(largest > 0.01);
+        free(before);
+        free(after);
+        deepfm_work_free(work);
+        fixture_done(&f);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(predictions_equal_the_naive_model),
+        cmocka_unit_test(gradients_equal_finite_differences),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
