@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "load/load_chart.h"
+#include "stats/line_chart.h"
 #include "load/load_report.h"
 
 static const char head[] =
@@ -138,7 +138,7 @@ static void percentile_chart(struct buf *buf, const struct load_result *r)
         response[n] = histogram_quantile(&r->record->response, q);
         service[n] = histogram_quantile(&r->record->service, q);
     }
-    struct load_chart chart = {.title = "Time by percentile",
+    struct line_chart chart = {.title = "Time by percentile",
                                .x_name = "share of requests that were faster",
                                .x = x,
                                .n = n,
@@ -148,7 +148,7 @@ static void percentile_chart(struct buf *buf, const struct load_result *r)
                                .x_ticks = ticks,
                                .n_x_ticks = sizeof ticks / sizeof ticks[0],
                                .format_y = load_format_time};
-    load_chart_svg(&chart, buf);
+    line_chart_svg(&chart, buf);
     buf_append_text(buf, "<p class='s'>Read to the right for rarer, slower requests. A flat line is an even "
                          "server; a step is a pause or "
                          "a queue. The line ends where fewer than ten samples are left.</p>\n");
@@ -167,7 +167,7 @@ static void course_charts(struct buf *buf, const struct load_result *r)
         p99[i] = interval->n > 0 ? interval->p99_ns : NAN;
         max[i] = interval->n > 0 ? interval->max_ns : NAN;
     }
-    struct load_chart times = {
+    struct line_chart times = {
         .title = "Response time over the run",
         .x_name = "seconds",
         .x = x,
@@ -176,17 +176,17 @@ static void course_charts(struct buf *buf, const struct load_result *r)
         .n_lines = 3,
         .log_y = true,
         .format_y = load_format_time};
-    struct load_chart rates = {.title = "Replies a second",
+    struct line_chart rates = {.title = "Replies a second",
                                .x_name = "seconds",
                                .x = x,
                                .n = r->n_intervals,
                                .lines = {{"answered", "#2563eb", rate}, {"asked", "#9aa3ad", asked}},
                                .n_lines = load_is_open(&r->options) ? 2 : 1,
                                .format_y = format_rate};
-    load_chart_svg(&times, buf);
+    line_chart_svg(&times, buf);
     buf_append_text(buf, "<p class='s'>Requests are shown when they were answered. A rise that lasts means "
                          "that the server falls behind.</p>\n");
-    load_chart_svg(&rates, buf);
+    line_chart_svg(&rates, buf);
 }
 
 void load_report_html(const struct load_result *r, const struct load_objective *o, uint32_t n,

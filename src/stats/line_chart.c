@@ -1,4 +1,4 @@
-#include "load/load_chart.h"
+#include "stats/line_chart.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -26,12 +26,19 @@ static double place_y(const struct scale *s, double y)
     return HEIGHT - BOTTOM - (y - s->y0) / (s->y1 - s->y0) * (HEIGHT - TOP - BOTTOM);
 }
 
-static bool drawable(const struct load_chart *c, double y)
+static bool drawable(const struct line_chart *c, double y)
 {
     return isfinite(y) && (!c->log_y || y > 0);
 }
 
-static struct scale find_scale(const struct load_chart *c)
+/* 1, 2 or 5 times a power of ten, so that about five steps cover the span. */
+static double round_step(double span)
+{
+    double power = pow(10, floor(log10(span / 5))), ratio = span / 5 / power;
+    return power * (ratio > 5 ? 10 : ratio > 2 ? 5 : ratio > 1 ? 2 : 1);
+}
+
+static struct scale find_scale(const struct line_chart *c)
 {
     struct scale s = {c->x[0], c->x[c->n - 1], INFINITY, -INFINITY, c->log_y};
     for (uint32_t l = 0; l < c->n_lines; l++)
@@ -46,6 +53,10 @@ static struct scale find_scale(const struct load_chart *c)
     if (c->log_y) {
         s.y0 = floor(s.y0);
         s.y1 = fmax(ceil(s.y1), s.y0 + 1);
+    } else if (c->free_y && s.y1 > s.y0) {
+        double step = round_step(s.y1 - s.y0);
+        s.y0 = floor(s.y0 / step) * step;
+        s.y1 += 0.04 * (s.y1 - s.y0);
     } else {
         s.y0 = 0;
         s.y1 = s.y1 > 0 ? s.y1 * 1.08 : 1;
@@ -54,14 +65,7 @@ static struct scale find_scale(const struct load_chart *c)
     return s;
 }
 
-/* 1, 2 or 5 times a power of ten, so that about five steps cover the span. */
-static double round_step(double span)
-{
-    double power = pow(10, floor(log10(span / 5))), ratio = span / 5 / power;
-    return power * (ratio > 5 ? 10 : ratio > 2 ? 5 : ratio > 1 ? 2 : 1);
-}
-
-static void draw_y_axis(const struct load_chart *c, const struct scale *s, struct buf *buf)
+static void draw_y_axis(const struct line_chart *c, const struct scale *s, struct buf *buf)
 {
     double step = c->log_y ? 1 : round_step(s->y1 - s->y0);
     for (double y = s->y0; y <= s->y1 + step * 1e-6; y += step) {
@@ -75,7 +79,7 @@ static void draw_y_axis(const struct load_chart *c, const struct scale *s, struc
     }
 }
 
-static void draw_x_axis(const struct load_chart *c, const struct scale *s, struct buf *buf)
+static void draw_x_axis(const struct line_chart *c, const struct scale *s, struct buf *buf)
 {
     double step = c->x_ticks != NULL ? 1 : round_step(s->x1 - s->x0);
     uint32_t i = 0;
@@ -93,7 +97,7 @@ static void draw_x_axis(const struct load_chart *c, const struct scale *s, struc
                c->x_name);
 }
 
-static void draw_line(const struct load_chart *c, const struct scale *s, const struct load_line *line,
+static void draw_line(const struct line_chart *c, const struct scale *s, const struct chart_line *line,
                       struct buf *buf)
 {
     bool pen_down = false;
@@ -107,7 +111,7 @@ static void draw_line(const struct load_chart *c, const struct scale *s, const s
     buf_append_text(buf, "'/>\n");
 }
 
-void load_chart_svg(const struct load_chart *c, struct buf *buf)
+void line_chart_svg(const struct line_chart *c, struct buf *buf)
 {
     if (c->n == 0) return;
     struct scale s = find_scale(c);
