@@ -201,6 +201,7 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
         program.options.n_workers = cpus_usable() / settings->processes;
         if (program.options.n_workers == 0) program.options.n_workers = 1;
     }
+    if (program.options.n_compute == 0) program.options.n_compute = program.options.n_workers;
     ssize_t n = readlink("/proc/self/exe", program.path, sizeof program.path - 1);
     program.path[n > 0 ? n : 0] = 0;
     program.argv = words_of(&program, argc, argv);
@@ -209,8 +210,8 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
     if (program.argv == NULL || read_keys(&program, &err) != ONNXD_OK ||
         read_tls(&program, &err) != ONNXD_OK || open_sockets(&program, &err) != ONNXD_OK ||
         open_unix(&program, &err) != ONNXD_OK ||
-        telemetry_create(settings->processes, program.options.n_workers, &program.telemetry, &err) !=
-            ONNXD_OK) {
+        telemetry_create(settings->processes, program.options.n_workers, program.options.n_compute,
+                         &program.telemetry, &err) != ONNXD_OK) {
         code = cli_fail(serve_command.name, &err);
     } else if (settings->processes == 1) {
         code = serve(&program, 0);

@@ -21,7 +21,17 @@ static const struct cli_option options[] = {
      "bf16: half the bytes of weights; the error is told at start"},
     {"max-batch", CLI_U32, AT(max_batch), "ROWS", "most rows of one run", 1, 65536},
     {"max-queue-size", CLI_U32, AT(max_queue_size), "N",
-     "large requests that may wait for their turn, then 503", 1, 1000000},
+     "requests of a model that may wait for compute threads, then 503", 1, 1000000},
+    {"max-queue-delay-us", CLI_U64, AT(max_queue_delay_us), "US",
+     "how long a request may wait for others to share its run; 0: not at all", 0, 10000000},
+    {"preferred-batch-sizes", CLI_NUMBERS, AT(preferred), "LIST",
+     "rows, such as 8,16, that are run before the delay has passed; without it, max-batch", 1, 65536},
+    {"compute", CLI_CHOICE, AT(place), "auto|loop|threads",
+     "where models are run; auto: on compute threads when a full run takes more than a millisecond"},
+    {"compute-threads", CLI_U32, AT(compute_threads), "N",
+     "of each process, for long runs and large requests; 0 means as many as it has workers", 0, 1024},
+    {"warm-up-rows", CLI_U32, AT(warm_up_rows), "N",
+     "batch sizes up to it are run before a model serves; 0: none", 0, 65536, .hides_default = true},
 
     {.type = CLI_HEADING, .help = "Network"},
     {"host", CLI_TEXT, AT(host), "ADDRESS", "address to listen on"},
@@ -84,6 +94,7 @@ static struct serve_settings default_settings(void)
         .log_level = LOG_LEVEL_WARN,
         .max_batch = 64,
         .max_queue_size = 1024,
+        .warm_up_rows = VERSION_WARM_UP_ALL,
         .max_body_bytes = limits.max_body_bytes,
         .max_head_bytes = limits.max_head_bytes,
         .max_answer_bytes = 64u << 20,
@@ -94,6 +105,21 @@ static struct serve_settings default_settings(void)
         .write_timeout_ms = limits.write_timeout_ns / NS_PER_MS,
         .drain_timeout_ms = 10000,
     };
+}
+
+static struct version_settings version_settings(const struct serve_settings *settings)
+{
+    struct version_settings version = {.model.engine = (onnxd_engine)settings->engine,
+                                       .model.precision = (onnxd_precision)settings->precision,
+                                       .max_batch = settings->max_batch,
+                                       .max_queue_size = settings->max_queue_size,
+                                       .max_queue_delay_ns = settings->max_queue_delay_us * NS_PER_US,
+                                       .warm_up_rows = settings->warm_up_rows,
+                                       .place = (enum version_place)settings->place,
+                                       .n_preferred = settings->preferred.n,
+                                       .max_answer_bytes = settings->max_answer_bytes};
+    for (uint32_t i = 0; i < settings->preferred.n; i++) version.preferred[i] = settings->preferred.items[i];
+    return version;
 }
 
 struct service_options serve_settings_to_options(const struct serve_settings *settings)
@@ -113,12 +139,9 @@ struct service_options serve_settings_to_options(const struct serve_settings *se
         .watch_ns = settings->watch ? NS_PER_S : 0,
         .admin = settings->admin,
         .n_workers = settings->workers,
+        .n_compute = settings->compute_threads,
         .limits = limits,
-        .version = {.model.engine = (onnxd_engine)settings->engine,
-                    .model.precision = (onnxd_precision)settings->precision,
-                    .max_batch = settings->max_batch,
-                    .max_queue_size = settings->max_queue_size,
-                    .max_answer_bytes = settings->max_answer_bytes},
+        .version = version_settings(settings),
         .request_timeout_ns = settings->request_timeout_ms * NS_PER_MS,
         .drain_timeout_ns = settings->drain_timeout_ms * NS_PER_MS,
         .unix_fd = -1,
@@ -153,6 +176,15 @@ static int check_together(const struct serve_settings *settings)
     if (settings->admin && settings->processes > 1)
         return cli_usage_error(&serve_command,
                                "--admin works with one process: a request would change one of them only");
+    if (settings->preferred.n > VERSION_MAX_PREFERRED)
+        return cli_usage_error(&serve_command, "--preferred-batch-sizes: up to %d of them",
+                               VERSION_MAX_PREFERRED);
+    for (uint32_t i = 0; i < settings->preferred.n; i++)
+        if (settings->preferred.items[i] > settings->max_batch ||
+            (i > 0 && settings->preferred.items[i] <= settings->preferred.items[i - 1]))
+            return cli_usage_error(&serve_command,
+                                   "--preferred-batch-sizes: expected rising numbers up to --max-batch = %u",
+                                   settings->max_batch);
     return CLI_GO_ON;
 }
 

@@ -12,6 +12,10 @@ struct serve_settings {
     const char *repository, *host, *unix_path, *api_key_file, *tls_cert, *tls_key;
     uint32_t port, workers, processes;
     int engine, precision, log_level, log_format;
+    uint32_t compute_threads, warm_up_rows;
+    int place;
+    struct cli_numbers preferred;
+    uint64_t max_queue_delay_us;
     uint32_t max_batch, max_queue_size, max_head_bytes, max_connections, max_pipelined;
     uint64_t max_body_bytes, max_answer_bytes;
     uint64_t idle_timeout_ms, request_timeout_ms, write_timeout_ms, drain_timeout_ms;

@@ -40,14 +40,9 @@ uint16_t http_status_of_run(onnxd_status status);
 /* The model a query names with model=M, or the first. Answers and returns NULL when there is none. */
 struct version *exchange_model(struct exchange *exchange);
 
-/* Adds a call to a version's lane; the rows were just parsed. Answers when that fails. */
-void exchange_add(struct exchange *exchange, struct lane *lane, struct call *call);
-
-/* True when there is a body to read; answers otherwise. */
-bool exchange_has_body(struct exchange *exchange);
-
-/* Reads the body's rows for a version (NULL: already answered) and adds the call. */
-void exchange_serve_rows(struct exchange *exchange, struct version *version, enum call_form form);
+/* Reads the body for a version (NULL: already answered) and has it run: in the version's lane or by a compute
+ * thread. */
+void exchange_serve(struct exchange *exchange, struct version *version, enum call_form form);
 
 /* Refuses the method, or tells an OPTIONS request what is allowed, such as "POST, OPTIONS". */
 void exchange_refuse_method(struct exchange *exchange, const char *allow);
@@ -84,8 +79,20 @@ void worker_mark_busy(struct worker *worker, struct lane *lane);
 void worker_run_lane(struct worker *worker, struct lane *lane);
 void worker_count_failure(struct worker *worker, const struct version *version, onnxd_status status);
 
-/* Counts and logs an answered request. */
-void worker_note_answer(struct worker *worker, enum http_route_id route, const char *method,
-                        struct http_view path, uint16_t status, uint64_t received_ns, uint64_t now_ns);
+/* Gives a request to the compute threads. ONNXD_ERR_BUSY, ONNXD_ERR_NOMEM. */
+ONNXD_MUST_USE onnxd_status worker_submit(struct worker *worker, struct version *version,
+                                          const struct call *call, const struct call_body *body,
+                                          onnxd_error *err);
+
+struct answered { /* a request, when its answer was handed over */
+    enum http_route_id route;
+    const char *method;
+    struct http_view path, trace;
+    uint16_t status;
+    uint64_t received_ns, now_ns;
+};
+
+/* Counts and logs it. */
+void worker_note_answer(struct worker *worker, const struct answered *answered);
 
 #endif

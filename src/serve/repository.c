@@ -194,7 +194,7 @@ static onnxd_status load_entry(struct repository *repository, struct entry *entr
     onnxd_status status = read_settings(repository, entry, config, &settings, err);
     if (status == ONNXD_OK)
         status = version_create(repository->options.backend, entry->told.name, entry->told.version, source,
-                                &settings, repository->options.n_workers, &version, err);
+                                &settings, &repository->options.threads, &version, err);
     if (status == ONNXD_OK) {
         repository->options.loaded(repository->options.context, version);
         catalog = catalog_change(repository->catalog, version, NULL);
@@ -213,10 +213,11 @@ static onnxd_status load_entry(struct repository *repository, struct entry *entr
     entry->version = version;
     version_unref(old); /* usually the last reference: its memory goes here and not on a serving thread */
     tell(repository, entry, REPOSITORY_READY, "");
-    log_info("model '%s' version %llu loaded by the %s engine in %.1f ms", entry->told.name,
+    log_info("model '%s' version %llu loaded by the %s engine in %.1f ms%s", entry->told.name,
              (unsigned long long)entry->told.version,
              repository->options.backend->engine_name(version->model),
-             (double)(monotonic_ns() - start_ns) / NS_PER_MS);
+             (double)(monotonic_ns() - start_ns) / NS_PER_MS,
+             version->on_threads ? "; it runs on compute threads" : "");
     return ONNXD_OK;
 }
 

@@ -21,7 +21,7 @@ struct repository_options {
     const struct model_backend *backend;
     const char *folder;               /* NULL: none */
     struct version_settings settings; /* what config.json does not say */
-    uint32_t n_workers;
+    struct version_threads threads;
     uint64_t watch_ns; /* how often to look for changes; 0: only when asked */
     void *context;
     /* Called when a version was loaded, before it is published: gives it its place among the counters. */

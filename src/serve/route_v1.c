@@ -59,7 +59,7 @@ void route_v1(struct exchange *exchange)
     struct version *version = exchange_find(exchange, &path);
     if (version == NULL) return;
     if (is_predict)
-        exchange_serve_rows(exchange, version, CALL_V1);
+        exchange_serve(exchange, version, CALL_V1);
     else if (is_metadata)
         metadata(exchange, version);
     else

@@ -2,9 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "protocol/v2_meta.h"
-#include "protocol/v2_request.h"
 #include "serve/exchange.h"
 #include "serve/model_path.h"
 
@@ -72,86 +70,6 @@ static void model_ready(struct exchange *exchange, const struct version *version
     exchange_answer(exchange, 200, NULL, NULL);
 }
 
-/* ---- infer ------------------------------------------------------------------------------------------ */
-
-static bool read_header_length(struct exchange *exchange, size_t *ret)
-{
-    struct http_view text = exchange->request->headers[HTTP_HEADER_INFERENCE_LENGTH];
-    size_t n = 0;
-    if (text.n == 0) {
-        *ret = V2_ALL_JSON;
-        return true;
-    }
-    bool ok = text.n <= 18;
-    for (size_t i = 0; ok && i < text.n; i++) {
-        ok = text.p[i] >= '0' && text.p[i] <= '9';
-        n = n * 10 + (size_t)(text.p[i] - '0');
-    }
-    if (ok) ok = n <= exchange->request->body.n;
-    if (!ok)
-        exchange_fail(exchange, 400,
-                      "Inference-Header-Content-Length: expected a number up to the body's %zu bytes",
-                      exchange->request->body.n);
-    *ret = n;
-    return ok;
-}
-
-/* Rows of every input when they go by rows and agree, else 0. */
-static uint32_t rows_of(const struct version *version, const struct v2_request *request)
-{
-    const struct protocol_schema *schema = &version->schema;
-    if (!version->shares_runs) return 0;
-    int64_t n = request->inputs[0].rank > 0 ? request->inputs[0].dims[0] : 0;
-    for (uint32_t i = 0; i < schema->n_inputs; i++) {
-        const onnxd_tensor *tensor = &request->inputs[i];
-        if (tensor->type == ONNXD_STRING || tensor->rank == 0 || tensor->dims[0] != n) return 0;
-    }
-    return n > 0 && n <= UINT32_MAX / 2 ? (uint32_t)n : 0;
-}
-
-static onnxd_status append_rows(struct lane *lane, const struct v2_request *request, uint32_t n_rows,
-                                onnxd_error *err)
-{
-    struct protocol_rows *rows = lane_rows(lane);
-    const struct protocol_schema *schema = &lane->version->schema;
-    while (rows->capacity - rows->n < n_rows)
-        if (!rows->grow(rows, rows->grow_context))
-            return error_set(err, ONNXD_ERR_NOMEM, "model '%s': out of memory", lane->version->name);
-    for (uint32_t i = 0; i < schema->n_inputs; i++) {
-        size_t row = schema->inputs[i].row_bytes;
-        memcpy((char *)rows->data[i] + row * rows->n, request->inputs[i].data, row * n_rows);
-    }
-    rows->n += n_rows;
-    return ONNXD_OK;
-}
-
-static void infer(struct exchange *exchange, struct version *version)
-{
-    struct worker *worker = exchange->worker;
-    struct lane *lane = version->lanes[worker->index];
-    struct http_view body = exchange->request->body;
-    onnxd_error err;
-    size_t header_bytes;
-    if (!exchange_has_body(exchange) || !read_header_length(exchange, &header_bytes)) return;
-    struct v2_request *request = arena_alloc_zeroed(&lane->strings, sizeof *request);
-    onnxd_status status = request == NULL ? error_set(&err, ONNXD_ERR_NOMEM, "out of memory")
-                                          : v2_request_read(&version->schema, body.p, body.n, header_bytes,
-                                                            &lane->strings, request, &err);
-    struct call call = {.form = CALL_V2, .first_row = lane_rows(lane)->n, .v2 = request};
-    if (status == ONNXD_OK) {
-        uint32_t n_rows = rows_of(version, request);
-        call.alone = n_rows == 0;
-        if (!call.alone) status = append_rows(lane, request, n_rows, &err);
-    }
-    if (status != ONNXD_OK) {
-        worker_count_failure(worker, version, status);
-        worker_mark_busy(worker, lane); /* what the arena holds goes when the lane has run */
-        exchange_fail_status(exchange, status, err.message);
-        return;
-    }
-    exchange_add(exchange, lane, &call);
-}
-
 /* ---- statistics ------------------------------------------------------------------------------------- */
 
 static struct v2_duration duration(const struct time_stat *time)
@@ -172,7 +90,7 @@ static void gather_stats(const struct worker *worker, const struct version *vers
     for (uint32_t p = 0; p < telemetry->n_processes; p++) {
         uint32_t slot = telemetry_find_slot(telemetry_process(telemetry, p), version->name, version->number);
         if (slot == TELEMETRY_MAX_MODELS) continue;
-        for (uint32_t w = 0; w < telemetry->n_workers; w++) {
+        for (uint32_t w = 0; w < telemetry->n_workers + telemetry->n_compute; w++) {
             const struct model_stats *one = &telemetry_worker(telemetry, p, w)->models[slot];
             stats->inference_count += tally_get(&one->rows);
             stats->execution_count += tally_get(&one->runs);
@@ -233,7 +151,7 @@ static void model_route(struct exchange *exchange, struct http_view rest)
     struct version *version = exchange_find(exchange, &path);
     if (version == NULL) return;
     if (is_infer)
-        infer(exchange, version);
+        exchange_serve(exchange, version, CALL_V2);
     else if (path.verb.n == 0)
         model_metadata(exchange, version, path.version);
     else if (HTTP_VIEW_IS(path.verb, "ready"))

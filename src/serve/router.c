@@ -130,8 +130,14 @@ void exchange_answer(struct exchange *exchange, uint16_t status, const char *con
                                      .n_body = worker->body.n,
                                      .headers = headers};
     http_host_answer(worker->host, exchange->ticket, &response);
-    worker_note_answer(worker, exchange->route, http_method_name(request->method), request->path, status,
-                       request->first_byte_ns, clock_now_ns(&worker->clock));
+    struct answered answered = {.route = exchange->route,
+                                .method = http_method_name(request->method),
+                                .path = request->path,
+                                .trace = request->headers[HTTP_HEADER_TRACEPARENT],
+                                .status = status,
+                                .received_ns = request->first_byte_ns,
+                                .now_ns = clock_now_ns(&worker->clock)};
+    worker_note_answer(worker, &answered);
     buf_reset(&worker->body);
 }
 
@@ -165,9 +171,13 @@ void exchange_answer_later(struct worker *worker, const struct exchange_later *l
     struct http_response response = {.status = status, .body = worker->body.data, .n_body = worker->body.n};
     if (status == 503) response.headers = "Retry-After: 1\r\n";
     http_host_answer(worker->host, later->ticket, &response);
-    struct http_view path = {later->path, strlen(later->path)};
-    worker_note_answer(worker, later->route, "POST", path, status, later->received_ns,
-                       clock_now_ns(&worker->clock));
+    struct answered answered = {.route = later->route,
+                                .method = "POST",
+                                .path = {later->path, strlen(later->path)},
+                                .status = status,
+                                .received_ns = later->received_ns,
+                                .now_ns = clock_now_ns(&worker->clock)};
+    worker_note_answer(worker, &answered);
 }
 
 uint16_t http_status_of_body(onnxd_status status)

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "net/net_socket.h"
 #include "serve/catalog.h"
+#include "serve/compute.h"
 #include "serve/repository.h"
 
 #define DRAIN_GRACE_NS \
@@ -34,6 +35,7 @@ struct service {
     const struct model_backend *backend;
     struct telemetry telemetry;
     struct repository *repository;
+    struct compute *compute;
     _Atomic bool draining;
     struct worker_thread *threads;
     uint32_t n_threads;
@@ -96,7 +98,7 @@ static onnxd_status load_models(struct service *service, onnxd_error *err)
     struct repository_options chosen = {.backend = service->backend,
                                         .folder = options->repository,
                                         .settings = options->version,
-                                        .n_workers = options->n_workers,
+                                        .threads = {options->n_workers, options->n_compute},
                                         .watch_ns = options->watch_ns,
                                         .context = service,
                                         .loaded = on_loaded,
@@ -145,6 +147,11 @@ static void publish(void *context, struct catalog *catalog)
         }
 }
 
+static void wake_worker(void *context)
+{
+    wake_thread(context);
+}
+
 static void post_to_thread(void *context, struct loop_task *task)
 {
     struct worker_thread *thread = context;
@@ -186,6 +193,7 @@ static onnxd_status start_worker(struct service *service, uint32_t index, int fd
     catalog_unref(catalog);
     thread->worker.post = post_to_thread;
     thread->worker.post_context = thread;
+    thread->worker.wake = wake_worker;
     struct http_server_options options = {.limits = service->options.limits, .loop = service->options.loop};
     struct http_handler handler = worker_handler(&thread->worker);
     if (status == ONNXD_OK) status = http_server_create(&options, &handler, &thread->server, err);
@@ -236,8 +244,12 @@ onnxd_status service_start(const struct service_options *options, const struct m
                                              .max_body_bytes = options->limits.max_body_bytes,
                                              .access_log = options->access_log,
                                              .log_json = options->log_json};
-    status = load_models(service, err);
+    struct clock clock = clock_real();
+    status = compute_create(options->n_compute, &service->telemetry, options->process, &clock,
+                            &service->compute, err);
+    if (status == ONNXD_OK) status = load_models(service, err);
     if (status != ONNXD_OK) goto out;
+    service->config.compute = service->compute;
     service->config.repository = service->repository;
     service->config.admin = options->admin;
     atomic_store(&service->config.ready, true);
@@ -282,6 +294,7 @@ void service_stop(struct service *service)
     if (service->threads != NULL) service_drain(service);
     for (uint32_t i = 0; i < service->n_threads; i++)
         if (service->threads[i].started) pthread_join(service->threads[i].thread, NULL);
+    compute_free(service->compute);       /* what it still has is given back to the workers */
     repository_free(service->repository); /* while the servers it may post to are still there */
     for (uint32_t i = 0; i < service->n_threads; i++) {
         struct worker_thread *thread = &service->threads[i];

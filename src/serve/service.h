@@ -31,7 +31,8 @@ struct service_options {
     uint64_t watch_ns;      /* how often to look for changes in it; 0: on service_reload alone */
     bool admin;             /* loading and unloading by request */
     uint32_t n_workers;
-    uint32_t process; /* number of this process among those that share `telemetry` */
+    uint32_t n_compute; /* threads for long runs and large requests, from 1 */
+    uint32_t process;   /* number of this process among those that share `telemetry` */
     struct http_limits limits;
     enum loop_kind loop;
     struct version_settings version;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -21,15 +22,16 @@ static const char *const route_names[N_ROUTES] = {"/predict", "/infer",   "/v2",
                                                   "/health",  "/metrics", "/",   "other"};
 static const char *const fail_names[N_FAIL_REASONS] = {"REJECTED", "CANCELED", "BACKEND", "OTHER"};
 
-onnxd_status telemetry_create(uint32_t n_processes, uint32_t n_workers, struct telemetry *ret,
-                              onnxd_error *err)
+onnxd_status telemetry_create(uint32_t n_processes, uint32_t n_workers, uint32_t n_compute,
+                              struct telemetry *ret, onnxd_error *err)
 {
-    size_t process_bytes = sizeof(struct telemetry_process) + n_workers * sizeof(struct worker_stats);
+    size_t process_bytes = sizeof(struct telemetry_process) +
+                           (n_workers + n_compute) * sizeof(struct worker_stats);
     process_bytes = (process_bytes + 4095) / 4096 * 4096;
     size_t n_bytes = process_bytes * n_processes;
     void *memory = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return error_set(err, ONNXD_ERR_NOMEM, "metrics: out of memory");
-    *ret = (struct telemetry){memory, n_bytes, process_bytes, n_processes, n_workers};
+    *ret = (struct telemetry){memory, n_bytes, process_bytes, n_processes, n_workers, n_compute};
     return ONNXD_OK;
 }
 
@@ -82,6 +84,20 @@ void time_stat_add(struct time_stat *time, uint64_t ns)
     tally_add(&time->buckets[bucket], 1);
     tally_add(&time->count, 1);
     tally_add(&time->sum_ns, ns);
+}
+
+void telemetry_count_run(struct worker_stats *worker, uint32_t slot, uint32_t n_rows, uint64_t ns)
+{
+    struct model_stats *stats = &worker->models[slot];
+    tally_add(&stats->rows, n_rows);
+    tally_add(&stats->runs, 1);
+    uint32_t bucket = n_rows <= 1 ? 0 : 32 - (uint32_t)__builtin_clz(n_rows - 1);
+    tally_add(&stats->batch[bucket < TELEMETRY_N_BATCH ? bucket : TELEMETRY_N_BATCH - 1], 1);
+    time_stat_add(&stats->run, ns);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    atomic_store_explicit(&stats->last_ms, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS,
+                          memory_order_relaxed);
 }
 
 void telemetry_count_request(struct worker_stats *worker, enum http_route_id route, uint16_t status)
@@ -325,7 +341,7 @@ static uint32_t gather_models(const struct telemetry *telemetry, struct total *t
                 totals[i].version = slot->version;
                 n++;
             }
-            for (uint32_t w = 0; w < telemetry->n_workers; w++)
+            for (uint32_t w = 0; w < telemetry->n_workers + telemetry->n_compute; w++)
                 add_all(&totals[i].sum, &process->workers[w].models[s], sizeof totals[i].sum);
         }
     }
@@ -369,7 +385,7 @@ static void write_server(struct buf *out, const struct telemetry *telemetry, con
     plain(out, "onnxd_wakeups_total", "counter", "Turns of the event loops", tally_get(&sum->wakeups));
     head(out, "onnxd_worker_cpu_seconds_total", "counter", "Processor time of each worker thread");
     for (uint32_t p = 0; p < telemetry->n_processes; p++)
-        for (uint32_t w = 0; w < telemetry->n_workers; w++)
+        for (uint32_t w = 0; w < telemetry->n_workers + telemetry->n_compute; w++)
             buf_printf(out, "onnxd_worker_cpu_seconds_total{process=\"%u\",worker=\"%u\"} %.6f\n", p, w,
                        (double)tally_get(&telemetry_worker(telemetry, p, w)->cpu_ns) / 1e9);
     head(out, "onnxd_process_restarts_total", "counter", "Times a process died and was started again");
@@ -418,7 +434,7 @@ bool telemetry_write(const struct telemetry *telemetry, struct buf *out)
     struct worker_stats *sum = memory;
     struct total *totals = (struct total *)(void *)(sum + 1);
     for (uint32_t p = 0; p < telemetry->n_processes; p++)
-        for (uint32_t w = 0; w < telemetry->n_workers; w++)
+        for (uint32_t w = 0; w < telemetry->n_workers + telemetry->n_compute; w++)
             add_all(sum, telemetry_worker(telemetry, p, w), offsetof(struct worker_stats, models));
     uint32_t n = gather_models(telemetry, totals);
     write_server(out, telemetry, sum);

@@ -83,17 +83,19 @@ struct model_slot {
 struct telemetry_process {
     struct model_slot slots[TELEMETRY_MAX_MODELS];
     tally restarts;
-    struct worker_stats workers[]; /* [n_workers] */
+    struct worker_stats workers[]; /* [n_workers + n_compute] */
 };
 
 struct telemetry {
     void *memory; /* shared */
     size_t n_bytes, process_bytes;
-    uint32_t n_processes, n_workers;
+    uint32_t n_processes;
+    uint32_t n_workers; /* of each process */
+    uint32_t n_compute; /* compute threads of each process, counted behind its workers */
 };
 
-ONNXD_MUST_USE onnxd_status telemetry_create(uint32_t n_processes, uint32_t n_workers, struct telemetry *ret,
-                                             onnxd_error *err);
+ONNXD_MUST_USE onnxd_status telemetry_create(uint32_t n_processes, uint32_t n_workers, uint32_t n_compute,
+                                             struct telemetry *ret, onnxd_error *err);
 void telemetry_done(struct telemetry *telemetry);
 
 struct telemetry_process *telemetry_process(const struct telemetry *telemetry, uint32_t process);
@@ -106,6 +108,9 @@ uint32_t telemetry_slot(struct telemetry_process *process, const char *name, uin
 uint32_t telemetry_find_slot(struct telemetry_process *process, const char *name, uint64_t version);
 
 void time_stat_add(struct time_stat *time, uint64_t ns);
+/* One run of a model, of n_rows. */
+void telemetry_count_run(struct worker_stats *worker, uint32_t slot, uint32_t n_rows, uint64_t ns);
+
 void telemetry_count_request(struct worker_stats *worker, enum http_route_id route, uint16_t status);
 
 /* Shows the host's own counters. `base`: what this place showed when the host began, so that a worker started

@@ -4,14 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "serve/lane.h"
-
-#define WARM_SIZES 64u /* every batch size up to this is planned before the version serves */
-
-/* A model this slow plans its other batch sizes when they come: planning is little beside its runs. */
-#define WARM_UP_NS (250 * NS_PER_MS)
+#include "serve/warm_up.h"
 
 static onnxd_status read_ios(struct version *version, onnxd_error *err)
 {
@@ -38,43 +33,86 @@ static void read_batching(struct version *version)
     }
 }
 
-/* Runs each batch size once on zeros, so that no request pays for planning. A model may refuse zeros, and
- * serves all the same. */
-static onnxd_status warm_lane(struct lane *lane, onnxd_error *err)
+/* ---- places to run ---------------------------------------------------------------------------------- */
+
+static onnxd_status create_runner(struct version *version, struct runner **ret_runner, onnxd_error *err)
 {
-    struct version *version = lane->version;
-    const struct protocol_schema *schema = &version->schema;
-    struct protocol_rows *rows = &lane->rows;
-    uint32_t most = version->settings.max_batch;
-    if (!schema->rows_ok) return ONNXD_OK;
-    while (rows->capacity < most)
-        if (!rows->grow(rows, rows->grow_context))
-            return error_set(err, ONNXD_ERR_NOMEM, "model '%s': out of memory", version->name);
-    for (uint32_t i = 0; i < schema->n_inputs; i++) {
-        if (schema->inputs[i].info->type == ONNXD_STRING) return ONNXD_OK;
-        memset(rows->data[i], 0, (size_t)rows->capacity * schema->inputs[i].row_bytes);
+    struct runner *runner = calloc(1, sizeof *runner);
+    if (runner == NULL) return error_set(err, ONNXD_ERR_NOMEM, "model '%s': out of memory", version->name);
+    onnxd_status status = runner_init(runner, version, err);
+    if (status != ONNXD_OK) {
+        free(runner);
+        return status;
     }
-    uint64_t start_ns = monotonic_ns();
-    for (uint32_t n = 1; n <= most && (n == 1 || monotonic_ns() - start_ns < WARM_UP_NS);
-         n = n < WARM_SIZES || n == most ? n + 1 : most) {
-        for (uint32_t i = 0; i < schema->n_inputs; i++) {
-            lane->in[i] = (onnxd_tensor){.type = schema->inputs[i].info->type,
-                                         .rank = (uint32_t)schema->inputs[i].info->rank,
-                                         .data = rows->data[i]};
-            memcpy(lane->in[i].dims, schema->inputs[i].info->dims, sizeof lane->in[i].dims);
-            lane->in[i].dims[0] = n;
-        }
-        onnxd_status status = version->backend->run(lane->session, lane->in, schema->n_inputs, lane->out,
-                                                    schema->n_outputs, err);
-        if (status == ONNXD_ERR_NOMEM || status == ONNXD_ERR_LIMIT) return status;
-        if (status != ONNXD_OK) break;
-    }
+    *ret_runner = runner;
     return ONNXD_OK;
 }
 
+static void free_runner(struct runner *runner)
+{
+    if (runner == NULL) return;
+    runner_done(runner);
+    free(runner);
+}
+
+/* The next place of the kind that the version uses: takes over `runner`. */
+static onnxd_status add_place(struct version *version, uint32_t i, struct runner *runner, onnxd_error *err)
+{
+    if (version->on_threads) {
+        version->runners[i] = runner;
+        return ONNXD_OK;
+    }
+    return lane_create(version, runner, &version->lanes[version->n_lanes++], err);
+}
+
+/* The first runner tells by its first runs where the version belongs. */
+static onnxd_status create_places(struct version *version, const struct version_threads *threads,
+                                  onnxd_error *err)
+{
+    enum version_place place = version->settings.place;
+    struct runner *runner = NULL;
+    bool is_long = false;
+    onnxd_status status = create_runner(version, &runner, err);
+    if (status == ONNXD_OK) status = warm_up(runner, place == VERSION_PLACE_AUTO ? &is_long : NULL, err);
+    if (status != ONNXD_OK) {
+        free_runner(runner);
+        return status;
+    }
+    version->on_threads = place == VERSION_PLACE_THREADS || is_long;
+    uint32_t n = version->on_threads ? threads->n_compute : threads->n_workers;
+    for (uint32_t i = 0; status == ONNXD_OK && i < n; i++) {
+        if (i > 0) status = create_runner(version, &runner, err);
+        if (status == ONNXD_OK) status = add_place(version, i, runner, err);
+        if (status == ONNXD_OK && i > 0) status = warm_up(runner, NULL, err);
+    }
+    while (status == ONNXD_OK && version->n_lanes < threads->n_workers) /* lanes that only hand on */
+        status = lane_create(version, NULL, &version->lanes[version->n_lanes++], err);
+    return status;
+}
+
+onnxd_status version_runner(struct version *version, uint32_t thread, struct runner **ret_runner,
+                            onnxd_error *err)
+{
+    onnxd_status status = ONNXD_OK;
+    if (version->runners[thread] == NULL) status = create_runner(version, &version->runners[thread], err);
+    if (status == ONNXD_OK) *ret_runner = version->runners[thread];
+    return status;
+}
+
+uint32_t version_best_batch(const struct version_settings *settings, uint32_t n)
+{
+    uint32_t best = n < settings->max_batch ? n : settings->max_batch;
+    for (uint32_t i = settings->n_preferred; i-- > 0;)
+        if (settings->preferred[i] <= best) return settings->preferred[i];
+    return best;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------- */
+
 onnxd_status version_create(const struct model_backend *backend, const char *name, uint64_t number,
                             const struct version_source *source, const struct version_settings *settings,
-                            uint32_t n_workers, struct version **ret_version, onnxd_error *err)
+                            const struct version_threads *threads, struct version **ret_version,
+                            onnxd_error *err)
 {
     onnxd_status status = ONNXD_OK;
     struct version *version = calloc(1, sizeof *version);
@@ -91,15 +129,14 @@ onnxd_status version_create(const struct model_backend *backend, const char *nam
     status = read_ios(version, err);
     if (status != ONNXD_OK) goto out;
     read_batching(version);
-    version->lanes = calloc(n_workers, sizeof *version->lanes);
-    if (version->lanes == NULL) {
+    version->lanes = calloc(threads->n_workers, sizeof *version->lanes);
+    version->runners = calloc(threads->n_compute, sizeof *version->runners);
+    version->n_runners = threads->n_compute;
+    if (version->lanes == NULL || version->runners == NULL) {
         status = error_set(err, ONNXD_ERR_NOMEM, "model '%s': out of memory", name);
         goto out;
     }
-    while (status == ONNXD_OK && version->n_lanes < n_workers) {
-        status = lane_create(version, &version->lanes[version->n_lanes], err);
-        if (status == ONNXD_OK) status = warm_lane(version->lanes[version->n_lanes++], err);
-    }
+    status = create_places(version, threads, err);
 out:
     if (status != ONNXD_OK)
         version_unref(version);
@@ -118,7 +155,10 @@ void version_unref(struct version *version)
 {
     if (version == NULL || atomic_fetch_sub_explicit(&version->refs, 1, memory_order_acq_rel) > 1) return;
     for (uint32_t i = 0; i < version->n_lanes; i++) lane_free(version->lanes[i]);
+    for (uint32_t i = 0; version->runners != NULL && i < version->n_runners; i++)
+        free_runner(version->runners[i]);
     free(version->lanes);
+    free(version->runners);
     protocol_schema_done(&version->schema);
     free(version->ios);
     if (version->model != NULL) version->backend->unload(version->model);

@@ -6,10 +6,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "protocol/infer_body.h"
 #include "protocol/predict_body.h"
-#include "protocol/v1_body.h"
-#include "protocol/v2_response.h"
+#include "serve/access_log.h"
+#include "serve/compute.h"
 #include "serve/exchange.h"
 #include "serve/gunzip.h"
 
@@ -50,12 +49,12 @@ static enum http_route_id route_of(const struct call *call)
     return routes[call->form];
 }
 
-/* Answers with worker->body; header_bytes: of its JSON part when binary tensors follow. */
-static void send_answer(struct worker *worker, const struct call *call, uint16_t status, size_t header_bytes,
-                        uint64_t now_ns)
+/* header_bytes: of the body's JSON part when binary tensors follow. */
+static void send_answer(struct worker *worker, const struct call *call, uint16_t status,
+                        const struct buf *body, size_t header_bytes, uint64_t now_ns)
 {
     char header[64];
-    struct http_response response = {.status = status, .body = worker->body.data, .n_body = worker->body.n};
+    struct http_response response = {.status = status, .body = body->data, .n_body = body->n};
     if (status == 503) response.headers = "Retry-After: 1\r\n";
     if (header_bytes != V2_ALL_JSON) {
         snprintf(header, sizeof header, "Inference-Header-Content-Length: %zu\r\n", header_bytes);
@@ -63,81 +62,59 @@ static void send_answer(struct worker *worker, const struct call *call, uint16_t
         response.content_type = "application/octet-stream";
     }
     http_host_answer(worker->host, call->ticket, &response);
-    worker_note_answer(worker, route_of(call), "POST", call->path, status, call->received_ns, now_ns);
+    struct answered answered = {.route = route_of(call),
+                                .method = "POST",
+                                .path = call->path,
+                                .trace = call->trace,
+                                .status = status,
+                                .received_ns = call->received_ns,
+                                .now_ns = now_ns};
+    worker_note_answer(worker, &answered);
 }
 
-static onnxd_status write_v2(struct worker *worker, struct lane *lane, const struct call *call,
-                             const struct call_result *result, size_t *ret_header_bytes, onnxd_error *err)
+static void send_failure(struct worker *worker, const struct version *version, const struct call *call,
+                         onnxd_status status, uint16_t http_status, const char *message)
 {
-    const struct version *version = lane->version;
-    const onnxd_tensor *outputs = result->outputs;
-    if (!call->alone) {
-        for (uint32_t i = 0; i < version->schema.n_outputs; i++) {
-            if (outputs[i].rank == 0 || outputs[i].dims[0] != result->n_rows_run)
-                return error_set(err, ONNXD_ERR_INTERNAL, "output '%s' does not go by rows",
-                                 version->schema.outputs[i].info->name);
-            lane->slices[i] = v2_slice_rows(&outputs[i], result->first_row, call->n_rows);
-        }
-        outputs = lane->slices;
-    }
-    char number[24];
-    snprintf(number, sizeof number, "%llu", (unsigned long long)version->number);
-    return v2_response_write(&version->schema, call->v2, version->name, number, outputs, &worker->body,
-                             ret_header_bytes, err);
+    worker_count_failure(worker, version, status);
+    buf_reset(&worker->body);
+    error_body_write(&worker->body, message);
+    send_answer(worker, call, http_status, &worker->body, V2_ALL_JSON, clock_now_ns(&worker->clock));
 }
 
-static onnxd_status write_result(struct worker *worker, struct lane *lane, const struct call *call,
-                                 const struct call_result *result, size_t *ret_header_bytes, onnxd_error *err)
+/* Of a request that was answered with a result. */
+static void count_success(struct worker *worker, const struct version *version, const struct call *call,
+                          uint64_t queue_ns, uint64_t write_ns, uint64_t now_ns)
 {
-    const struct protocol_schema *schema = &lane->version->schema;
-    double ms = 0;
-    if (result->run_end_ns > call->received_ns)
-        ms = (double)(result->run_end_ns - call->received_ns) / NS_PER_MS;
-    switch ((enum call_form)call->form) {
-    case CALL_PREDICT:
-        return predict_answer_write(schema, result->outputs, result->n_rows_run, result->first_row,
-                                    call->n_rows, call->many, ms, &worker->body, err);
-    case CALL_INFER:
-        return infer_answer_write(schema, result->outputs, result->n_rows_run, result->first_row,
-                                  call->n_rows, ms, &worker->body, err);
-    case CALL_V1:
-        return v1_answer_write(schema, result->outputs, result->n_rows_run, result->first_row, call->n_rows,
-                               call->many, &worker->body, err);
-    case CALL_V2: return write_v2(worker, lane, call, result, ret_header_bytes, err);
-    }
-    return error_set(err, ONNXD_ERR_INTERNAL, "unknown form");
+    struct model_stats *stats = stats_of(worker, version);
+    tally_add(&stats->success, 1);
+    time_stat_add(&stats->request, now_ns - call->received_ns);
+    time_stat_add(&stats->queue, queue_ns);
+    time_stat_add(&stats->write, write_ns);
 }
 
 static void answer_call(void *context, struct lane *lane, const struct call *call,
                         const struct call_result *result)
 {
     struct worker *worker = context;
-    struct model_stats *stats = stats_of(worker, lane->version);
     onnxd_error err = {.message = ""};
     onnxd_status status = result->status;
     const char *message = result->message;
     size_t header_bytes = V2_ALL_JSON;
     buf_reset(&worker->body);
     if (status == ONNXD_OK) {
-        status = write_result(worker, lane, call, result, &header_bytes, &err);
+        status = call_write(lane->version, call, result, lane->runner->slices, &worker->body, &header_bytes,
+                            &err);
         message = err.message;
-        if (status == ONNXD_ERR_RANGE)
-            status = ONNXD_ERR_INTERNAL; /* the model's numbers, not the request's */
     }
-    if (status == ONNXD_OK) {
-        uint64_t now_ns = clock_now_ns(&worker->clock);
-        tally_add(&stats->success, 1);
-        time_stat_add(&stats->request, now_ns - call->received_ns);
-        time_stat_add(&stats->queue, result->run_start_ns - call->parsed_ns);
-        time_stat_add(&stats->write, now_ns > worker->parsed_ns ? now_ns - worker->parsed_ns : 0);
-        worker->parsed_ns = now_ns;
-        send_answer(worker, call, 200, header_bytes, now_ns);
+    if (status != ONNXD_OK) {
+        send_failure(worker, lane->version, call, status, http_status_of_run(status), message);
         return;
     }
-    worker_count_failure(worker, lane->version, status);
-    buf_reset(&worker->body);
-    error_body_write(&worker->body, message);
-    send_answer(worker, call, http_status_of_run(status), V2_ALL_JSON, clock_now_ns(&worker->clock));
+    uint64_t now_ns = clock_now_ns(&worker->clock);
+    count_success(worker, lane->version, call, result->run_start_ns - call->parsed_ns,
+                  now_ns > worker->parsed_ns ? now_ns - worker->parsed_ns : 0, now_ns);
+    worker->parsed_ns = now_ns;
+    send_answer(worker, call, 200, &worker->body, header_bytes, now_ns);
 }
 
 static bool is_waiting(void *context, const struct call *call)
@@ -149,17 +126,76 @@ static bool is_waiting(void *context, const struct call *call)
 static void ran(void *context, struct lane *lane, uint32_t n_rows, uint64_t ns)
 {
     struct worker *worker = context;
-    struct model_stats *stats = stats_of(worker, lane->version);
-    tally_add(&stats->rows, n_rows);
-    tally_add(&stats->runs, 1);
-    uint32_t bucket = n_rows <= 1 ? 0 : 32 - (uint32_t)__builtin_clz(n_rows - 1);
-    tally_add(&stats->batch[bucket < TELEMETRY_N_BATCH ? bucket : TELEMETRY_N_BATCH - 1], 1);
-    time_stat_add(&stats->run, ns);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    atomic_store_explicit(&stats->last_ms, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS,
-                          memory_order_relaxed);
+    telemetry_count_run(worker->stats, lane->version->stats_slot, n_rows, ns);
     worker->parsed_ns = clock_now_ns(&worker->clock);
+}
+
+/* ---- jobs: requests that compute threads run -------------------------------------------------------- */
+
+/* On the thread that ended it. */
+static void on_job_done(struct job *job)
+{
+    struct worker *worker = job->owner;
+    job->next = atomic_load(&worker->finished);
+    while (!atomic_compare_exchange_weak(&worker->finished, &job->next, job)) {
+    }
+    if (worker->wake != NULL) worker->wake(worker->post_context);
+}
+
+onnxd_status worker_submit(struct worker *worker, struct version *version, const struct call *call,
+                           const struct call_body *body, onnxd_error *err)
+{
+    struct job *job = job_create(version, call, body);
+    if (job == NULL) return error_set(err, ONNXD_ERR_NOMEM, "out of memory");
+    job->owner = worker;
+    job->done = on_job_done;
+    atomic_fetch_add(&worker->n_jobs, 1);
+    tally_add(&stats_of(worker, version)->pending, 1);
+    onnxd_status status = compute_submit(worker->config->compute, job, err);
+    if (status == ONNXD_OK) return ONNXD_OK;
+    tally_add(&stats_of(worker, version)->pending, (uint64_t)-1);
+    atomic_fetch_sub(&worker->n_jobs, 1);
+    job_free(job);
+    return status;
+}
+
+static void answer_job(struct worker *worker, struct job *job)
+{
+    if (job->status != ONNXD_OK) {
+        uint16_t status = job->is_run ? http_status_of_run(job->status) : http_status_of_body(job->status);
+        send_failure(worker, job->version, &job->call, job->status, status, job->err.message);
+    } else {
+        uint64_t now_ns = clock_now_ns(&worker->clock), began_ns = job->call.parsed_ns + job->parse_ns;
+        time_stat_add(&stats_of(worker, job->version)->parse, job->parse_ns);
+        count_success(worker, job->version, &job->call,
+                      job->run_start_ns > began_ns ? job->run_start_ns - began_ns : 0, job->write_ns, now_ns);
+        send_answer(worker, &job->call, 200, &job->answer, job->header_bytes, now_ns);
+    }
+    tally_add(&stats_of(worker, job->version)->pending, (uint64_t)-1);
+    atomic_fetch_sub(&worker->n_jobs, 1);
+    job_free(job);
+}
+
+/* The finished ones in the order in which they ended. */
+static struct job *take_finished(struct worker *worker)
+{
+    struct job *newest = atomic_exchange(&worker->finished, NULL), *oldest = NULL;
+    while (newest != NULL) {
+        struct job *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    return oldest;
+}
+
+static void answer_finished(struct worker *worker)
+{
+    if (atomic_load_explicit(&worker->finished, memory_order_relaxed) == NULL) return;
+    for (struct job *job = take_finished(worker), *next; job != NULL; job = next) {
+        next = job->next;
+        answer_job(worker, job);
+    }
 }
 
 /* ---- wake-ups --------------------------------------------------------------------------------------- */
@@ -187,7 +223,28 @@ void worker_mark_busy(struct worker *worker, struct lane *lane)
 
 void worker_run_lane(struct worker *worker, struct lane *lane)
 {
-    lane->has_more = lane_run(lane, &worker->sink, &worker->clock);
+    lane_run(lane, &worker->sink, &worker->clock);
+}
+
+/* A lane that may wait for more calls outlives this wake-up, and so must its version, whatever becomes of the
+ * catalog. */
+static bool hold_lane(struct worker *worker, struct lane *lane)
+{
+    uint64_t due_ns = lane_due_ns(lane);
+    if (due_ns <= http_host_now_ns(worker->host) || !atomic_load(&worker->config->ready) || !lane_keep(lane))
+        return false;
+    if (!lane->is_held) version_ref(lane->version);
+    lane->is_held = true;
+    worker_mark_busy(worker, lane);
+    http_host_want_wake(worker->host, due_ns);
+    return true;
+}
+
+static void let_go(struct lane *lane)
+{
+    if (!lane->is_held) return;
+    lane->is_held = false;
+    version_unref(lane->version);
 }
 
 static void run_lanes(struct worker *worker)
@@ -197,20 +254,9 @@ static void run_lanes(struct worker *worker)
     for (; lane != NULL; lane = next) {
         next = lane->next_busy;
         lane->is_busy = false;
-        bool was_held = lane->is_held;
+        if (hold_lane(worker, lane)) continue;
         worker_run_lane(worker, lane);
-        tally *pending = &stats_of(worker, lane->version)->pending;
-        atomic_store_explicit(pending, lane->n_bulk, memory_order_relaxed);
-        if (lane->has_more) {
-            /* It outlives this wake-up, and so must its version, whatever becomes of the catalog. */
-            if (!was_held) version_ref(lane->version);
-            lane->is_held = true;
-            worker_mark_busy(worker, lane);
-            http_host_want_wake(worker->host, 0);
-        } else if (was_held) {
-            lane->is_held = false;
-            version_unref(lane->version);
-        }
+        let_go(lane);
     }
 }
 
@@ -254,6 +300,7 @@ static void publish_stats(struct worker *worker)
 static void on_wake_end(void *context)
 {
     struct worker *worker = context;
+    answer_finished(worker);
     if (worker->busy != NULL) run_lanes(worker);
     take_offered(worker);
     write_access(worker);
@@ -289,6 +336,10 @@ void worker_done(struct worker *worker)
     catalog_unref(atomic_exchange(&worker->offered, NULL));
     catalog_unref(worker->catalog);
     worker->catalog = NULL;
+    for (struct job *job = take_finished(worker), *next; job != NULL; job = next) {
+        next = job->next;
+        job_free(job); /* its connection was cut off */
+    }
     gunzip_free(worker->gunzip);
     arena_done(&worker->unpacked);
     buf_done(&worker->body);
@@ -317,33 +368,22 @@ void worker_cancel(struct worker *worker)
         worker->busy = lane->next_busy;
         lane->is_busy = false;
         lane_cancel(lane, &worker->sink);
-        if (!lane->is_held) continue;
-        lane->is_held = false;
-        version_unref(lane->version);
+        let_go(lane);
     }
     worker->last_busy = NULL;
 }
 
-void worker_note_answer(struct worker *worker, enum http_route_id route, const char *method,
-                        struct http_view path, uint16_t status, uint64_t received_ns, uint64_t now_ns)
+void worker_note_answer(struct worker *worker, const struct answered *answered)
 {
-    telemetry_count_request(worker->stats, route, status);
-    uint64_t ns = now_ns > received_ns ? now_ns - received_ns : 0;
+    uint64_t ns = answered->now_ns > answered->received_ns ? answered->now_ns - answered->received_ns : 0;
+    telemetry_count_request(worker->stats, answered->route, answered->status);
     time_stat_add(&worker->stats->request, ns);
     if (!worker->config->access_log) return;
-    char clean[256];
-    size_t n = 0;
-    for (; n < path.n && n < sizeof clean - 1; n++) {
-        unsigned char c = (unsigned char)path.p[n];
-        clean[n] = c < 0x21 || c > 0x7e || c == '"' || c == '\\' ? '?' : (char)c;
-    }
-    clean[n] = 0;
-    double ms = (double)ns / NS_PER_MS;
-    if (worker->config->log_json)
-        buf_printf(&worker->access, "{\"method\":\"%s\",\"path\":\"%s\",\"status\":%u,\"ms\":%.3f}\n", method,
-                   clean, status, ms);
-    else
-        buf_printf(&worker->access, "%s %s %u %.2fms\n", method, clean, status, ms);
-    if (worker->access.failed) buf_reset(&worker->access);
+    struct access_record record = {.method = answered->method,
+                                   .path = answered->path,
+                                   .trace = answered->trace,
+                                   .status = answered->status,
+                                   .ns = ns};
+    access_log_append(&worker->access, &record, worker->config->log_json);
     if (worker->access.n > ACCESS_MAX_BYTES / 2) write_access(worker);
 }

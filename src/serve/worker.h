@@ -1,7 +1,8 @@
 /* serve/worker.h - one serving thread's part of the server, without its socket: requests in, answers out.
  *
  * A worker is the handler of an http host. It routes requests, gathers rows in the lanes of the models'
- * versions, and at the end of each wake-up runs the lanes and answers.
+ * versions, and at the end of each wake-up runs the lanes and answers. What would hold it up goes to compute
+ * threads as a job and comes back when it is ready to be sent.
  *
  * A new catalog is handed over with worker_offer_catalog; it is taken up between two wake-ups.
  *
@@ -17,6 +18,7 @@
 #include "serve/telemetry.h"
 
 struct api_keys;
+struct compute;
 struct gunzip;
 struct repository;
 
@@ -26,6 +28,7 @@ struct worker_config { /* the same for all workers; immutable but for the atomic
     uint64_t max_answer_bytes;
     struct repository *repository; /* for its index; and with `admin` to load and unload */
     bool admin;
+    struct compute *compute;
     const struct api_keys *api_keys; /* NULL: anybody may ask */
     uint64_t max_body_bytes;         /* of a gzip body, unpacked */
     bool access_log;
@@ -51,10 +54,13 @@ struct worker {
     struct buf body;         /* of the answer being written */
     struct buf access;       /* lines of this wake-up */
     uint64_t parsed_ns;      /* when the request before was done with, to time the next */
-    _Atomic uint32_t n_jobs; /* of the repository that will post an answer here */
+    _Atomic uint32_t n_jobs; /* of others, the repository or compute threads, that will be answered here */
+    _Atomic(struct job *) finished; /* pushed by compute threads, newest first */
     /* Brings a task to this worker's thread. */
     void (*post)(void *context, struct loop_task *task);
     void *post_context;
+    /* Any thread: brings about a wake-up. NULL: the caller does. */
+    void (*wake)(void *post_context);
     struct http_stats http_base; /* counters of the one that had this place before */
     uint64_t cpu_base_ns;
     uint64_t cpu_read_ns; /* when the thread's processor time was read last */

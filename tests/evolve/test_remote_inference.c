@@ -29,6 +29,7 @@ static void start_server(struct server *server)
         .admin = true,
         .repository = server->folder,
         .n_workers = 1,
+        .n_compute = 1,
         .limits = http_limits_default(),
         .version = {.max_batch = 64, .max_queue_size = 4096, .max_answer_bytes = 1 << 24},
         .request_timeout_ns = wait_ns,
@@ -38,7 +39,7 @@ static void start_server(struct server *server)
     int fds[1];
     uint16_t port;
     onnxd_error err;
-    assert_ok(telemetry_create(1, 1, &server->telemetry, &err), err);
+    assert_ok(telemetry_create(1, 1, 1, &server->telemetry, &err), err);
     assert_ok(service_listen("127.0.0.1", 0, 1, fds, &port, &err), err);
     assert_ok(service_start(&options, &model_backend_onnxd, &server->telemetry, fds, &server->service, &err),
               err);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "serve/compute.h"
 #include "serve/worker.h"
 #include "support/fake_model.h"
 #include "support/wire.h"
@@ -16,14 +17,18 @@ struct protocol_case {
     int n_held, n_headers;
 };
 
+static struct compute *compute; /* without threads: the test takes their turns */
+
 static struct catalog *add(struct catalog *catalog, const char *name, uint64_t number, float scale)
 {
     onnxd_error err;
     struct version *version = NULL;
     struct version_source source = {.path = "fake.onnx"};
     struct version_settings settings = {.max_batch = 8, .max_queue_size = 8, .max_answer_bytes = 1 << 20};
+    struct version_threads threads = {1, 1};
     fake_model.scale = scale;
-    assert_ok(version_create(&model_backend_fake, name, number, &source, &settings, 1, &version, &err), err);
+    assert_ok(version_create(&model_backend_fake, name, number, &source, &settings, &threads, &version, &err),
+              err);
     struct catalog *changed = catalog_change(catalog, version, NULL);
     assert_non_null(changed);
     version_unref(version);
@@ -53,7 +58,9 @@ static void send_case(struct rig *rig, struct wire *wire, struct protocol_case *
     assert_true(buf_append(&all, "\r\n", 2));
     if (one->body.n > 0) assert_true(buf_append(&all, one->body.data, one->body.n));
     wire_send_bytes(rig, wire, all.data, all.n);
-    rig_settle(rig);
+    do rig_settle(rig);
+    while (compute_step(compute));
+    rig_wake(rig);
     buf_done(&all);
 }
 
@@ -127,7 +134,7 @@ static void every_case_is_answered_as_written(void **state)
     struct telemetry telemetry;
     struct rig rig;
     struct worker worker;
-    assert_ok(telemetry_create(1, 1, &telemetry, &err), err);
+    assert_ok(telemetry_create(1, 1, 1, &telemetry, &err), err);
     telemetry_slot(telemetry_process(&telemetry, 0), "sum", 3);
     struct worker_config config = {.telemetry = &telemetry,
                                    .request_timeout_ns = 5 * (uint64_t)NS_PER_S,
@@ -136,6 +143,8 @@ static void every_case_is_answered_as_written(void **state)
                                    .ready = true};
     struct catalog *catalog = add(add(add(catalog_create(), "sum", 1, 1), "sum", 3, 1), "ten", 1, 10);
     struct clock clock = clock_fake(&rig.now_ns);
+    assert_ok(compute_create(0, &telemetry, 0, &clock, &config.compute, &err), err);
+    compute = config.compute;
     assert_ok(worker_init(&worker, &config, 0, 0, catalog, &clock, &err), err);
     catalog_unref(catalog);
     struct http_handler handler = worker_handler(&worker);
@@ -167,6 +176,7 @@ static void every_case_is_answered_as_written(void **state)
     buf_done(&one.request);
     buf_done(&one.body);
     free(text);
+    compute_free(compute);
     rig_done(&rig);
     worker_done(&worker);
     telemetry_done(&telemetry);

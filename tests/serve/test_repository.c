@@ -51,6 +51,7 @@ static void start(struct server *server, uint32_t n_workers)
         .repository = server->folder,
         .admin = true,
         .n_workers = n_workers,
+        .n_compute = n_workers,
         .limits = http_limits_default(),
         .version = {.max_batch = 8, .max_queue_size = 8, .max_answer_bytes = 1 << 20},
         .request_timeout_ns = WAIT_NS,
@@ -59,7 +60,7 @@ static void start(struct server *server, uint32_t n_workers)
     };
     int fds[4];
     uint16_t port;
-    assert_ok(telemetry_create(1, n_workers, &server->telemetry, &err), err);
+    assert_ok(telemetry_create(1, n_workers, n_workers, &server->telemetry, &err), err);
     assert_ok(service_listen("127.0.0.1", 0, n_workers, fds, &port, &err), err);
     assert_ok(service_start(&options, &model_backend_fake, &server->telemetry, fds, &server->service, &err),
               err);

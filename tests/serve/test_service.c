@@ -28,6 +28,7 @@ static onnxd_status start(struct server *server, const struct service_model *mod
         .models = models,
         .n_models = n_models,
         .n_workers = n_workers,
+        .n_compute = n_workers,
         .limits = http_limits_default(),
         .version = {.max_batch = 64, .max_queue_size = 64, .max_answer_bytes = 1 << 24},
         .request_timeout_ns = WAIT_NS,
@@ -36,7 +37,7 @@ static onnxd_status start(struct server *server, const struct service_model *mod
     };
     int fds[4];
     uint16_t port;
-    assert_ok(telemetry_create(1, n_workers, &server->telemetry, err), *err);
+    assert_ok(telemetry_create(1, n_workers, n_workers, &server->telemetry, err), *err);
     assert_ok(service_listen("127.0.0.1", 0, n_workers, fds, &port, err), *err);
     onnxd_status status = service_start(&options, &model_backend_onnxd, &server->telemetry, fds,
                                         &server->service, err);

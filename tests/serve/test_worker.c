@@ -3,91 +3,7 @@
 #include <zlib.h>
 
 #include "serve/api_keys.h"
-#include "serve/worker.h"
-#include "support/fake_model.h"
-#include "support/wire.h"
-
-/* One worker on a host on memory, with the fake model in place of an engine. */
-struct bench {
-    struct rig rig;
-    struct worker worker;
-    struct worker_config config;
-    struct telemetry telemetry;
-    struct buf access;
-};
-
-static void keep_access(void *context, const char *text, size_t n)
-{
-    assert_true(buf_append(context, text, n));
-}
-
-static struct catalog *catalog_with(const struct catalog *old, const char *name, uint64_t number,
-                                    uint32_t max_batch)
-{
-    onnxd_error err;
-    struct version *version = NULL;
-    struct version_source source = {.path = "fake.onnx"};
-    struct version_settings settings = {
-        .max_batch = max_batch, .max_queue_size = 4, .max_answer_bytes = 1 << 20};
-    assert_ok(version_create(&model_backend_fake, name, number, &source, &settings, 1, &version, &err), err);
-    struct catalog *catalog = catalog_change(old, version, NULL);
-    assert_non_null(catalog);
-    version_unref(version);
-    return catalog;
-}
-
-static void bench_init(struct bench *bench, uint32_t max_batch)
-{
-    onnxd_error err;
-    memset(bench, 0, sizeof *bench);
-    assert_ok(telemetry_create(1, 1, &bench->telemetry, &err), err);
-    buf_init(&bench->access, 1 << 20);
-    telemetry_slot(telemetry_process(&bench->telemetry, 0), "sum", 1);
-    bench->config = (struct worker_config){.telemetry = &bench->telemetry,
-                                           .request_timeout_ns = 5 * (uint64_t)NS_PER_S,
-                                           .max_answer_bytes = 1 << 20,
-                                           .max_body_bytes = 2000,
-                                           .access_log = true,
-                                           .access_sink = keep_access,
-                                           .access_context = &bench->access,
-                                           .ready = true};
-    struct catalog *empty = catalog_create(), *catalog = catalog_with(empty, "sum", 1, max_batch);
-    struct clock clock = clock_fake(&bench->rig.now_ns);
-    assert_ok(worker_init(&bench->worker, &bench->config, 0, 0, catalog, &clock, &err), err);
-    catalog_unref(empty);
-    catalog_unref(catalog);
-    struct http_handler handler = worker_handler(&bench->worker);
-    rig_init_with(&bench->rig, NULL, &handler);
-    worker_attach(&bench->worker, bench->rig.host);
-    fake_model_reset_runs();
-}
-
-static void bench_done(struct bench *bench)
-{
-    worker_cancel(&bench->worker);
-    rig_done(&bench->rig);
-    worker_done(&bench->worker);
-    telemetry_done(&bench->telemetry);
-    buf_done(&bench->access);
-    assert_int_equal(fake_model.n_models, 0); /* every version was let go of */
-    assert_int_equal(fake_model.n_sessions, 0);
-}
-
-static void give(struct bench *bench, struct wire *wire, const char *target, const char *body)
-{
-    char text[65536];
-    int n = snprintf(text, sizeof text, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n%s",
-                     target, strlen(body), body);
-    assert_true(n > 0 && n < (int)sizeof text);
-    wire_give(&bench->rig, wire, text, (size_t)n);
-}
-
-static void get(struct bench *bench, struct wire *wire, const char *method, const char *target)
-{
-    char text[512];
-    snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: a\r\n\r\n", method, target);
-    wire_send(&bench->rig, wire, text);
-}
+#include "support/serve_bench.h"
 
 static void rows_of_one_wake_up_share_runs(void **state)
 {
@@ -122,7 +38,8 @@ static void forms_and_models_mix_in_one_wake_up(void **state)
     struct bench bench;
     bench_init(&bench, 64);
     fake_model.scale = 10;
-    struct catalog *both = catalog_with(bench.worker.catalog, "ten", 1, 64);
+    struct version_settings settings = bench_settings(64);
+    struct catalog *both = catalog_with(bench.worker.catalog, "ten", 1, &settings);
     worker_offer_catalog(&bench.worker, both);
     catalog_unref(both);
     rig_wake(&bench.rig);
@@ -201,16 +118,6 @@ static void an_engine_that_fails_is_told_to_all(void **state)
     bench_done(&bench);
 }
 
-static char *many_rows(uint32_t n)
-{
-    char *body = malloc(64 + n * 16);
-    assert_non_null(body);
-    size_t used = (size_t)sprintf(body, "{\"instances\":[");
-    for (uint32_t i = 0; i < n; i++) used += (size_t)sprintf(body + used, "%s[%u,0,0]", i > 0 ? "," : "", i);
-    sprintf(body + used, "]}");
-    return body;
-}
-
 /* A request of many rows runs a slice at a time, and single rows pass by it. */
 static void large_requests_let_small_ones_pass(void **state)
 {
@@ -224,15 +131,15 @@ static void large_requests_let_small_ones_pass(void **state)
     give(&bench, large, "/predict", body);
     give(&bench, second, "/predict", body_2);
     rig_wake(&bench.rig);
-    assert_int_equal(http_host_next_ns(bench.rig.host), 0); /* it goes on without being told */
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
+        assert_true(compute_step(bench.config.compute)); /* a slice of one of them */
         give(&bench, small, "/predict", "{\"features\":[1,2,3]}");
         rig_wake(&bench.rig);
         assert_response(small, i, 200, "\"ctr\":6,");
         assert_int_equal(large->got.n, 0);
     }
     assert_response(second, 0, 200, "\"predictions\":[0,1,2,3,4,5,6,7,8]"); /* it took its turns */
-    rig_settle(&bench.rig);
+    bench_settle(&bench);
     assert_response(large, 0, 200, "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26");
     assert_response(large, 0, 200, "46,47,48,49],\"latency_ms\"");
     free(body);
@@ -259,10 +166,10 @@ static void large_requests_have_a_queue_and_a_deadline(void **state)
     assert_response(wires[4], 0, 503, "max-queue-size");
     assert_response(wires[5], 0, 503, "max-queue-size");
     assert_int_equal(wires[3]->got.n, 0);
-    wire_free(&bench.rig, wires[0]); /* nobody waits for it: it is dropped, not run */
+    wire_free(&bench.rig, wires[0]); /* nobody waits for it */
     bench.rig.now_ns += 6 * (uint64_t)NS_PER_S;
     fake_model_reset_runs();
-    rig_settle(&bench.rig);
+    bench_settle(&bench);
     assert_int_equal(fake_model.n_runs, 0);
     assert_response(wires[1], 0, 504, "deadline");
     for (int i = 1; i < 6; i++) wire_free(&bench.rig, wires[i]);
@@ -282,7 +189,7 @@ static void a_model_with_a_fixed_batch_runs_row_by_row(void **state)
     give(&bench, wire, "/predict", "{\"instances\":[[1,2,3],[4,5,6],[0,0,1]]}");
     struct wire *single = wire_open(&bench.rig);
     give(&bench, single, "/predict", "{\"features\":[1,1,1]}");
-    rig_settle(&bench.rig);
+    bench_settle(&bench);
     assert_response(wire, 0, 200, "\"predictions\":[6,15,1]");
     for (uint32_t i = 0; i < fake_model.n_runs; i++) assert_int_equal(fake_model.run_rows[i], 1);
     assert_int_equal(fake_model.n_runs, 4);
@@ -325,7 +232,8 @@ static void a_new_catalog_is_taken_up_between_wake_ups(void **state)
     give(&bench, large, "/predict", body);
     rig_wake(&bench.rig);
     fake_model.scale = 100;
-    struct catalog *empty = catalog_create(), *next = catalog_with(empty, "sum", 2, 2);
+    struct version_settings settings = bench_settings(2);
+    struct catalog *empty = catalog_create(), *next = catalog_with(empty, "sum", 2, &settings);
     worker_offer_catalog(&bench.worker, next);
     catalog_unref(empty);
     catalog_unref(next);
@@ -336,7 +244,7 @@ static void a_new_catalog_is_taken_up_between_wake_ups(void **state)
     rig_wake(&bench.rig);
     assert_response(wire, 1, 200, "\"ctr\":300,");
     assert_int_equal(fake_model.n_models, 2); /* the old one serves its large request to the end */
-    rig_settle(&bench.rig);
+    bench_settle(&bench);
     assert_response(large, 0, 200, "[0,1,2,3,4,5,6]");
     assert_int_equal(fake_model.n_models, 1);
     free(body);
@@ -600,16 +508,17 @@ static void loading_fails_with_a_word_and_leaves_nothing(void **state)
 {
     (void)state;
     fake_model_reset();
+    struct version_threads threads = {2, 1};
     onnxd_error err;
     struct version *version = NULL;
     struct version_source source = {.path = "fake.onnx"};
-    struct version_settings settings = {.max_batch = 4, .max_queue_size = 4};
+    struct version_settings settings = {.max_batch = 4, .max_queue_size = 4, .warm_up_rows = 4};
     fake_model.load_status = ONNXD_ERR_FORMAT;
-    assert_fails(version_create(&model_backend_fake, "m", 1, &source, &settings, 2, &version, &err),
+    assert_fails(version_create(&model_backend_fake, "m", 1, &source, &settings, &threads, &version, &err),
                  ONNXD_ERR_FORMAT, err, "the file is bad");
     fake_model.load_status = ONNXD_OK;
     fake_model.run_status = ONNXD_ERR_LIMIT; /* warming meets the session's ceiling */
-    assert_fails(version_create(&model_backend_fake, "m", 1, &source, &settings, 2, &version, &err),
+    assert_fails(version_create(&model_backend_fake, "m", 1, &source, &settings, &threads, &version, &err),
                  ONNXD_ERR_LIMIT, err, "the run failed");
     assert_null(version);
     assert_int_equal(fake_model.n_models, 0);
@@ -626,7 +535,8 @@ static void catalogs_keep_the_newest_first(void **state)
         uint64_t number;
     } adds[] = {{"a", 2}, {"b", 1}, {"a", 1}, {"a", 3}, {"b", 7}, {"a", 2}};
     for (size_t i = 0; i < sizeof adds / sizeof *adds; i++) {
-        struct catalog *next = catalog_with(catalog, adds[i].name, adds[i].number, 1);
+        struct version_settings settings = bench_settings(1);
+        struct catalog *next = catalog_with(catalog, adds[i].name, adds[i].number, &settings);
         catalog_unref(catalog);
         catalog = next;
     }
