@@ -4,10 +4,9 @@
  *     while (...) feature_learner_add(learner, fields, &err);      // one record after another
  *     feature_learner_finish(learner, &set, &err);
  *
- * Memory is bounded: a vocabulary counts at most a ceiling of values and, when it is full, forgets the rare
- * ones (lossy counting: Manku and Motwani 2002; counts are then too small by at most the rounds passed);
- * means and deviations are running (Welford 1962); quantiles come from a reservoir of 2^16 numbers (Vitter
- * 1985) drawn with a fixed seed. The same records give the same set.
+ * Memory is bounded: a vocabulary counts four times the values it may keep and, when that is full, forgets
+ * the rarer half (value_counts.h); numbers leave their moments and a reservoir (number_sketch.h). The same
+ * records give the same set.
  *
  * Ownership: the learner borrows the plan and copies the rest.
  * Threads:   one at a time. */
@@ -32,7 +31,7 @@ ONNXD_MUST_USE onnxd_status feature_learner_add(struct feature_learner *learner,
                                                 const struct field_value *fields, onnxd_error *err);
 
 /* Makes the set. ONNXD_ERR_FORMAT when no record came or no feature is left; ONNXD_ERR_NOMEM. */
-ONNXD_MUST_USE onnxd_status feature_learner_finish(const struct feature_learner *learner,
+ONNXD_MUST_USE onnxd_status feature_learner_finish(struct feature_learner *learner,
                                                    struct feature_set **ret_set, onnxd_error *err);
 
 #endif

@@ -26,16 +26,18 @@
 
 enum plan_role { PLAN_CATEGORY, PLAN_CATEGORIES, PLAN_NUMBER, PLAN_DROP, PLAN_LABEL, PLAN_WEIGHT };
 
-enum plan_normal {                    /* how a number becomes an input */
-                   PLAN_STANDARD,     /* (x - mean) / deviation */
-                   PLAN_LOG,          /* the same of sign(x) log(1 + |x|) */
-                   PLAN_MINMAX,       /* (x - min) / (max - min), held within 0..1 */
-                   PLAN_QUANTILE,     /* the bucket between learnt quantiles, as a category */
-                   PLAN_QUANTILE_LOG, /* two features: QUANTILE and LOG */
-                   PLAN_AS_IT_IS
+/* How a number becomes an input. */
+enum plan_normal {
+    PLAN_OTHER,        /* as the plan's `other` says */
+    PLAN_STANDARD,     /* (x - mean) / deviation */
+    PLAN_LOG,          /* the same of sign(x) log(1 + |x|) */
+    PLAN_MINMAX,       /* (x - min) / (max - min), held within 0..1 */
+    PLAN_QUANTILE,     /* the bucket between learnt quantiles, as a category */
+    PLAN_QUANTILE_LOG, /* two features: QUANTILE and LOG */
+    PLAN_AS_IT_IS
 };
 
-struct field_plan {
+struct field_plan { /* 0: as the plan's `other` says */
     char *name;
     enum plan_role role;
     /* CATEGORY, CATEGORIES */
@@ -58,7 +60,8 @@ struct feature_plan {
     struct map by_name;        /* index into fields */
     struct field_plan *fields; /* named ones */
     uint32_t n_fields, capacity;
-    struct field_plan other;           /* of fields without a plan, and the defaults of those with one */
+    /* Of fields without a plan, and what those with one leave open; callers may set it. */
+    struct field_plan other;
     const char *marks[PLAN_MAX_MARKS]; /* texts that mean "missing", besides the empty one */
     uint32_t n_marks;
     const char *positive;       /* the label's text of a positive row; NULL: labels are 0 and 1 */
@@ -69,8 +72,8 @@ struct feature_plan {
 ONNXD_MUST_USE onnxd_status feature_plan_create(struct feature_plan **ret_plan, onnxd_error *err);
 void feature_plan_free(struct feature_plan *plan); /* takes NULL */
 
-/* Adds what a JSON text says. ONNXD_ERR_FORMAT, ONNXD_ERR_RANGE, ONNXD_ERR_LIMIT, ONNXD_ERR_NOT_FOUND (a key
- * that a schema does not have); the message names the place. */
+/* Adds what a JSON text says; keys are those of docs/deepfm.md. ONNXD_ERR_FORMAT, ONNXD_ERR_RANGE,
+ * ONNXD_ERR_LIMIT, ONNXD_ERR_NOT_FOUND (a key that a schema does not have); the message names the place. */
 ONNXD_MUST_USE onnxd_status feature_plan_read(struct feature_plan *plan, const char *text, size_t n,
                                               onnxd_error *err);
 
@@ -78,7 +81,17 @@ ONNXD_MUST_USE onnxd_status feature_plan_read(struct feature_plan *plan, const c
 ONNXD_MUST_USE onnxd_status feature_plan_assign(struct feature_plan *plan, const char *names,
                                                 enum plan_role role, onnxd_error *err);
 
-/* The plan of a field of this name; `other` where none was made. */
-const struct field_plan *feature_plan_of(const struct feature_plan *plan, const char *name, size_t n);
+/* Comma-separated names of a file's columns, and marks of missing values, in place of earlier ones.
+ * ONNXD_ERR_LIMIT, ONNXD_ERR_NOMEM. */
+ONNXD_MUST_USE onnxd_status feature_plan_set_columns(struct feature_plan *plan, const char *names,
+                                                     onnxd_error *err);
+ONNXD_MUST_USE onnxd_status feature_plan_set_marks(struct feature_plan *plan, const char *marks,
+                                                   onnxd_error *err);
+
+/* The first field with a role, such as the label; NULL: none. */
+const char *feature_plan_named(const struct feature_plan *plan, enum plan_role role);
+
+/* The plan of a field of this name, with what it leaves open taken from `other`. */
+struct field_plan feature_plan_of(const struct feature_plan *plan, const char *name, size_t n);
 
 #endif

@@ -55,6 +55,13 @@ struct feature_info {
     uint32_t padding_id;              /* FEATURE_CATEGORIES, else FEATURE_NO_ID */
 };
 
+struct feature_records { /* how the training records told their label; all may be NULL */
+    const char *label, *weight;
+    const char *positive;       /* the label's text of a positive row; NULL: labels were 0 and 1 */
+    const char *const *columns; /* [n_columns] names, where the files had no line of them */
+    uint32_t n_columns;
+};
+
 struct feature_set *feature_set_ref(struct feature_set *set);
 void feature_set_unref(struct feature_set *set); /* takes NULL */
 
@@ -80,6 +87,8 @@ uint32_t feature_set_find(const struct feature_set *set, const char *name,
 
 /* The fields that feed features, "weekday, hour, ..."; cut short with "..." when there are many. */
 const char *feature_set_names(const struct feature_set *set);
+
+const struct feature_records *feature_set_records(const struct feature_set *set);
 
 /* Turns fields[n_fields] into row[n_columns]. unknowns[n_fields], which may be NULL, counts up at each field
  * with a value that its vocabulary does not hold. Allocates nothing. ONNXD_ERR_FORMAT (a field is absent),

@@ -8,11 +8,11 @@
 #define FEATURES_FEATURES_FILE_H
 
 #include "base/buf.h"
+#include "base/sha256.h"
 #include "features/feature_set.h"
 
 #define FEATURES_FILE_FORMAT    1
 #define FEATURES_FILE_MAX_BYTES ((size_t)1 << 30)
-#define SHA256_HEX_BYTES        65 /* with the NUL */
 
 /* The name of the description beside a model: "x.onnx" -> "x.features.json"; another ending is kept:
  * "x.bin" -> "x.bin.features.json". ONNXD_ERR_LIMIT. */
@@ -25,13 +25,13 @@ ONNXD_MUST_USE onnxd_status features_file_path(const char *model_path, char *ret
 ONNXD_MUST_USE onnxd_status features_read(const char *text, size_t n, const char *model_sha256,
                                           struct feature_set **ret_set, onnxd_error *err);
 
-/* The description beside `model_path`; *ret_set is NULL where there is none. model_bytes are the file's,
- * NULL: they are read. Errors as above and ONNXD_ERR_IO; all name the file. */
-ONNXD_MUST_USE onnxd_status features_load_beside(const char *model_path, const void *model_bytes,
-                                                 size_t n_model_bytes, struct feature_set **ret_set,
+/* The description beside the model file at `model_path`; *ret_set is NULL where there is none. Errors as
+ * above and ONNXD_ERR_IO; all name the file. */
+ONNXD_MUST_USE onnxd_status features_load_beside(const char *model_path, struct feature_set **ret_set,
                                                  onnxd_error *err);
 
-/* Appends the description. model_sha256 NULL: not yet known. ONNXD_ERR_LIMIT, ONNXD_ERR_NOMEM. */
+/* Appends the description. model_sha256 NULL: not yet known; such a text is refused where a model is to be
+ * matched. ONNXD_ERR_LIMIT, ONNXD_ERR_NOMEM. */
 ONNXD_MUST_USE onnxd_status features_write(const struct feature_set *set, const char *model_sha256,
                                            struct buf *out, onnxd_error *err);
 

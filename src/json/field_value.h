@@ -9,7 +9,7 @@
 #ifndef JSON_FIELD_VALUE_H
 #define JSON_FIELD_VALUE_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "onnxd/tensor.h"
@@ -25,7 +25,8 @@ struct field_value {
 };
 
 /* The value of a text without type, as CSV has it: nothing when it is empty, a number or a truth value when
- * it reads as one in JSON, else a string. `quoted`: always a string. The text is borrowed. */
-struct field_value field_value_of_text(const char *text, size_t n, bool quoted);
+ * it reads as one in JSON, else a string. The text is borrowed. Quotes say nothing of a type: many programs
+ * put them around numbers, too. */
+struct field_value field_value_of_text(const char *text, size_t n);
 
 #endif
