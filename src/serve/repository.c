@@ -201,6 +201,7 @@ static onnxd_status load_entry(struct repository *repository, struct entry *entr
         if (catalog == NULL) status = error_set(err, ONNXD_ERR_LIMIT, "too many versions, or out of memory");
     }
     if (status != ONNXD_OK) {
+        repository->options.failed(repository->options.context);
         version_unref(version);
         error_prefix(err, "model '%s' version %llu: ", entry->told.name,
                      (unsigned long long)entry->told.version);

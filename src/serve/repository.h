@@ -26,6 +26,7 @@ struct repository_options {
     void *context;
     /* Called when a version was loaded, before it is published: gives it its place among the counters. */
     void (*loaded)(void *context, struct version *version);
+    void (*failed)(void *context); /* called when one could not be loaded */
     /* Hands the catalog to all workers and returns when each has taken it up. */
     void (*publish)(void *context, struct catalog *catalog);
 };

@@ -86,8 +86,15 @@ static void name_of_path(const char *path, char *out, size_t n_out)
 static void on_loaded(void *context, struct version *version)
 {
     struct service *service = context;
-    version->stats_slot = telemetry_slot(telemetry_process(&service->telemetry, service->options.process),
-                                         version->name, version->number);
+    struct telemetry_process *process = telemetry_process(&service->telemetry, service->options.process);
+    version->stats_slot = telemetry_slot(process, version->name, version->number);
+    tally_add(&process->loads, 1);
+}
+
+static void on_failed(void *context)
+{
+    struct service *service = context;
+    tally_add(&telemetry_process(&service->telemetry, service->options.process)->load_failures, 1);
 }
 
 static void publish(void *context, struct catalog *catalog);
@@ -102,6 +109,7 @@ static onnxd_status load_models(struct service *service, onnxd_error *err)
                                         .watch_ns = options->watch_ns,
                                         .context = service,
                                         .loaded = on_loaded,
+                                        .failed = on_failed,
                                         .publish = publish};
     onnxd_status status = repository_create(&chosen, &service->repository, err);
     for (uint32_t i = 0; status == ONNXD_OK && i < options->n_models; i++) {

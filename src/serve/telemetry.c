@@ -364,6 +364,30 @@ static void write_requests(struct buf *out, const struct worker_stats *sum)
         }
 }
 
+/* What each process counts beside its workers. */
+static void write_processes(struct buf *out, const struct telemetry *telemetry)
+{
+    static const struct {
+        const char *name, *help;
+        size_t offset;
+    } counters[] = {
+        {"onnxd_process_restarts_total", "Times a process died and was started again",
+         offsetof(struct telemetry_process, restarts)},
+        {"onnxd_model_loads_total", "Model versions loaded", offsetof(struct telemetry_process, loads)},
+        {"onnxd_model_load_failures_total", "Model versions that could not be loaded",
+         offsetof(struct telemetry_process, load_failures)},
+    };
+    for (size_t k = 0; k < sizeof counters / sizeof *counters; k++) {
+        head(out, counters[k].name, "counter", counters[k].help);
+        for (uint32_t p = 0; p < telemetry->n_processes; p++) {
+            const char *process = (const char *)telemetry_process(telemetry, p);
+            buf_printf(
+                out, "%s{process=\"%u\"} %llu\n", counters[k].name, p,
+                (unsigned long long)tally_get((const tally *)(const void *)(process + counters[k].offset)));
+        }
+    }
+}
+
 static void write_server(struct buf *out, const struct telemetry *telemetry, const struct worker_stats *sum)
 {
     write_requests(out, sum);
@@ -388,10 +412,7 @@ static void write_server(struct buf *out, const struct telemetry *telemetry, con
         for (uint32_t w = 0; w < telemetry->n_workers + telemetry->n_compute; w++)
             buf_printf(out, "onnxd_worker_cpu_seconds_total{process=\"%u\",worker=\"%u\"} %.6f\n", p, w,
                        (double)tally_get(&telemetry_worker(telemetry, p, w)->cpu_ns) / 1e9);
-    head(out, "onnxd_process_restarts_total", "counter", "Times a process died and was started again");
-    for (uint32_t p = 0; p < telemetry->n_processes; p++)
-        buf_printf(out, "onnxd_process_restarts_total{process=\"%u\"} %llu\n", p,
-                   (unsigned long long)tally_get(&telemetry_process(telemetry, p)->restarts));
+    write_processes(out, telemetry);
 }
 
 static uint64_t resident_bytes(void)
@@ -402,6 +423,25 @@ static uint64_t resident_bytes(void)
     if (fscanf(file, "%llu %llu", &size, &resident) != 2) resident = 0;
     fclose(file);
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Wall clock of this process's start, from the boot's and the ticks since then; 0: unknown. */
+static double started_at(void)
+{
+    unsigned long long ticks = 0, boot = 0;
+    char line[256];
+    FILE *file = fopen("/proc/self/stat", "re");
+    if (file != NULL && fgets(line, sizeof line, file) != NULL && strrchr(line, ')') != NULL &&
+        sscanf(strrchr(line, ')') + 1,
+               " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+               &ticks) != 1)
+        ticks = 0;
+    if (file != NULL) fclose(file);
+    file = fopen("/proc/stat", "re");
+    while (file != NULL && boot == 0 && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "btime %llu", &boot) != 1) boot = 0;
+    if (file != NULL) fclose(file);
+    return ticks > 0 && boot > 0 ? (double)boot + (double)ticks / (double)sysconf(_SC_CLK_TCK) : 0;
 }
 
 static uint64_t open_descriptors(void)
@@ -423,6 +463,11 @@ static void write_process(struct buf *out)
                (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                    (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
     plain(out, "process_resident_memory_bytes", "gauge", "Resident memory of this process", resident_bytes());
+    struct rlimit files = {0};
+    getrlimit(RLIMIT_NOFILE, &files);
+    plain(out, "process_max_fds", "gauge", "File descriptors this process may open", files.rlim_cur);
+    head(out, "process_start_time_seconds", "gauge", "Start of this process in seconds since 1970");
+    buf_printf(out, "process_start_time_seconds %.2f\n", started_at());
     plain(out, "process_open_fds", "gauge", "Open file descriptors of this process", open_descriptors());
 }
 

@@ -82,7 +82,7 @@ struct model_slot {
 
 struct telemetry_process {
     struct model_slot slots[TELEMETRY_MAX_MODELS];
-    tally restarts;
+    tally restarts, loads, load_failures;
     struct worker_stats workers[]; /* [n_workers + n_compute] */
 };
 
