@@ -11,10 +11,13 @@
 
 struct health_settings {
     uint64_t timeout_ms;
+    uint32_t port;
     bool quiet;
 };
 
 static const struct cli_option options[] = {
+    {"port", CLI_U32, CLI_AT(struct health_settings, port), "PORT", "of this machine, when no URL is given",
+     1, 65535, .env = "PORT"},
     {"timeout-ms", CLI_U64, CLI_AT(struct health_settings, timeout_ms), "MS", "for the answer", 1, 3600000},
     {"quiet", CLI_FLAG, CLI_AT(struct health_settings, quiet), NULL,
      "print nothing when the server is ready"},
@@ -27,7 +30,7 @@ static const struct cli_command command = {
     .n_options = sizeof options / sizeof *options,
     .positionals = "[URL]",
     .max_positionals = 1,
-    .notes = "Without a URL it asks http://127.0.0.1:3000; without a path, /health.\n\n"
+    .notes = "Without a URL it asks 127.0.0.1 at --port; without a path, /health.\n\n"
              "  onnxd health http://127.0.0.1:3001 --timeout-ms 500",
 };
 
@@ -61,14 +64,16 @@ static onnxd_status ask(const struct load_url *url, uint64_t timeout_ns, struct 
 
 int onnxd_health_main(int argc, char **argv)
 {
-    struct health_settings settings = {.timeout_ms = 2000};
+    struct health_settings settings = {.timeout_ms = 2000, .port = 3000};
+    char own[40];
     struct answer answer = {0};
     struct load_url url;
     onnxd_error err;
     uint32_t n = 0;
     int code = cli_parse(&command, argc, argv, &settings, &n);
     if (code != CLI_GO_ON) return code;
-    onnxd_status status = load_url_parse(n > 0 ? argv[1] : "http://127.0.0.1:3000", &url, &err);
+    snprintf(own, sizeof own, "http://127.0.0.1:%u", settings.port);
+    onnxd_status status = load_url_parse(n > 0 ? argv[1] : own, &url, &err);
     if (status == ONNXD_OK) status = ask(&url, settings.timeout_ms * NS_PER_MS, &answer, &err);
     if (status != ONNXD_OK) return cli_fail(command.name, &err);
     bool ready = answer.status == 200;

@@ -27,3 +27,15 @@ skip_all() {
     for name in "$@"; do printf '[  SKIPPED ] %s\n[  SKIPPED ] %s\n' "$name" "$name"; done
     exit 0
 }
+
+# sanitized_build: whether BUILD_DIR is one; what starts other programs around onnxd is tested with the plain build.
+sanitized_build() { grep -q '^ONNXD_SANITIZE:[A-Z]*=.' "${BUILD_DIR:-build}/CMakeCache.txt" 2>/dev/null; }
+
+# python_with MODULE: prints a python3 that has it; Debian's packages are not in every python3 of PATH.
+python_with() {
+    local python
+    for python in python3 /usr/bin/python3; do
+        "$python" -c "import $1" 2>/dev/null && { echo "$python"; return; }
+    done
+    return 1
+}

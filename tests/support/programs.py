@@ -1,6 +1,7 @@
 """Servers and other programs for integration tests in Python, and the runner whose lines tools/run_tests counts."""
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,12 @@ class Server:
             self.process.terminate()
         self.process.wait(30)
         self.log.close()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 def ask(url, body=None, headers=None):
