@@ -1,14 +1,15 @@
 /* Conv and ConvTranspose of one to three spatial axes.
  *
- * Conv multiplies the weights [M, C * volume] with the matrix of windows, a block of positions at a time; a
- * pointwise kernel multiplies the image itself, and groups of one or two maps are summed tap by tap.
- * ConvTranspose does it backwards: a product per input position, added where its window lies.
- * Source: ONNX operator specification, ai.onnx. */
+ * Conv multiplies the weights [M, C * volume] with the matrix of windows, a block of positions at a time,
+ * which strides of 1 make cheap to gather (ops/conv_flat.h); a pointwise kernel multiplies the image itself,
+ * and groups of one or two maps are summed tap by tap. ConvTranspose does it backwards: a product per input
+ * position, added where its window lies. Source: ONNX operator specification, ai.onnx. */
 #include "ops/op.h"
 
 #include <string.h>
 
 #include "ops/conv.h"
+#include "ops/conv_flat.h"
 #include "ops/infer.h"
 #include "ops/matrix.h"
 #include "tensor/dtype.h"
@@ -18,6 +19,7 @@ enum { DIRECT_MAPS = 2 };
 
 struct conv_state {
     struct conv_shape shape;
+    struct conv_flat flat; /* of run_flat */
     enum lane lane;
     size_t x_bytes, w_bytes, b_bytes, out_bytes; /* of converted operands; 0: native */
 };
@@ -84,6 +86,12 @@ static onnxd_status shapes_conv(struct op_shapes *s, onnxd_error *err)
 }
 
 static onnxd_status run_direct(struct op_run *run, onnxd_error *err);
+static onnxd_status run_flat(struct op_run *run, onnxd_error *err);
+
+static size_t flat_bytes(const struct conv_shape *c, const struct conv_flat *flat)
+{
+    return (size_t)(flat->padded + (c->k + c->maps) * flat->columns) * sizeof(float);
+}
 
 static onnxd_status prepare_conv(struct op_plan *plan, onnxd_error *err)
 {
@@ -102,7 +110,10 @@ static onnxd_status prepare_conv(struct op_plan *plan, onnxd_error *err)
                             state->out_bytes;
     if (state->lane == LANE_F32 && c->maps <= DIRECT_MAPS && !c->pointwise)
         plan->run = run_direct;
-    else if (!c->pointwise)
+    else if (state->lane == LANE_F32 && !c->pointwise && conv_flat_plan(c, &state->flat)) {
+        plan->run = run_flat;
+        plan->workspace_bytes += flat_bytes(c, &state->flat);
+    } else if (!c->pointwise)
         plan->workspace_bytes += (size_t)(c->k * c->columns) * lane_size(state->lane);
     return ONNXD_OK;
 }
@@ -135,6 +146,50 @@ static onnxd_status run_conv(struct op_run *run, onnxd_error *err)
             }
             matrix_multiply(&m, o.scratch);
         }
+    }
+    convert_output(run, state, &o);
+    return ONNXD_OK;
+}
+
+/* ---- strides of 1 -------------------------------------------------------------------------------------- */
+
+static void add_bias(float *out, const float *bias, const struct conv_shape *c)
+{
+    for (int64_t map = 0; map < c->maps; map++, out += c->positions)
+        for (int64_t i = 0; i < c->positions; i++) out[i] += bias[map];
+}
+
+static onnxd_status run_flat(struct op_run *run, onnxd_error *err)
+{
+    (void)err;
+    const struct conv_state *state = run->state;
+    const struct conv_shape *c = &state->shape;
+    const struct conv_flat *flat = &state->flat;
+    struct conv_operands o = take_operands(run, state);
+    float *padded = (float *)(void *)o.columns, *columns = padded + flat->padded;
+    float *sums = columns + c->k * flat->columns;
+    for (int64_t i = 0; i < c->batch * c->groups; i++) {
+        int64_t group = i % c->groups;
+        const float *x = (const float *)(const void *)o.x + i * c->image.channels * c->plane;
+        float *out = (float *)(void *)o.out + i * c->maps * c->positions;
+        if (flat->padded > 0) conv_flat_pad(c, flat, x, 0, padded);
+        for (int64_t first = 0; first < flat->n; first += flat->columns) {
+            int64_t n = flat->n - first < flat->columns ? flat->n - first : flat->columns;
+            const struct matrix_product m = {.lane = LANE_F32,
+                                             .m = c->maps,
+                                             .n = n,
+                                             .k = c->k,
+                                             .a = (const float *)(const void *)o.w + group * c->maps * c->k,
+                                             .lda = c->k,
+                                             .b = columns,
+                                             .ldb = n,
+                                             .c = sums,
+                                             .ldc = n};
+            conv_flat_columns(c, flat, flat->padded > 0 ? padded : x, first, n, columns);
+            matrix_multiply(&m, o.scratch);
+            conv_flat_store(c, flat, sums, first, n, out);
+        }
+        if (o.b != NULL) add_bias(out, (const float *)(const void *)o.b + group * c->maps, c);
     }
     convert_output(run, state, &o);
     return ONNXD_OK;

@@ -82,8 +82,9 @@ static onnxd_status prepare_pool(struct op_plan *plan, onnxd_error *err)
     if (!(state->p > 0)) return op_error(err, node, ONNXD_ERR_MODEL, "attribute 'p' is %g", state->p);
     if (!lane_is_native(state->lane, in->type))
         state->x_bytes = ((size_t)onnxd_tensor_n_elements(in) * lane_size(state->lane) + 63) / 64 * 64;
-    plan->workspace_bytes = state->x_bytes + (size_t)state->out[2] * 16 +
-                            (size_t)state->in[2] * sizeof(float);
+    plan->workspace_bytes = state->x_bytes + (size_t)state->out[2] * 16;
+    size_t scratch = (size_t)window_volume(state->in) * MAX_POOL_SCRATCH * sizeof(float);
+    if (state->kind == POOL_MAX && scratch > plan->workspace_bytes) plan->workspace_bytes = scratch;
     return ONNXD_OK;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ops/conv.h"
+#include "ops/conv_flat.h"
 #include "ops/infer.h"
 #include "ops/loops.h"
 #include "ops/matrix.h"
@@ -256,28 +257,43 @@ static onnxd_status shapes_conv(struct op_shapes *s, onnxd_error *err)
     return status == ONNXD_OK ? check_count(s, q->b_scale, maps, err) : status;
 }
 
+struct q_conv {
+    struct conv_shape shape;
+    struct conv_flat flat;
+    bool is_flat;
+    size_t x_floats, w_floats, columns_floats, product_floats;
+};
+
 static onnxd_status prepare_conv(struct op_plan *plan, onnxd_error *err)
 {
-    struct conv_shape *c;
+    struct q_conv *state;
     const onnxd_tensor *x = plan->in[0], *w = plan->in[inputs_of(plan->node)->b];
-    onnxd_status status = plan_state(plan, sizeof *c, (void **)&c, err);
-    if (status == ONNXD_OK) status = conv_plan(plan->node, x, w, plan->out[0], c, err);
+    onnxd_status status = plan_state(plan, sizeof *state, (void **)&state, err);
+    if (status == ONNXD_OK) status = conv_plan(plan->node, x, w, plan->out[0], &state->shape, err);
     if (status != ONNXD_OK) return status;
-    size_t n_floats = round_up((size_t)onnxd_tensor_n_elements(x)) +
-                      round_up((size_t)onnxd_tensor_n_elements(w)) + round_up((size_t)(c->k * c->columns)) +
-                      2 * round_up((size_t)(c->maps * c->columns));
+    const struct conv_shape *c = &state->shape;
+    state->is_flat = !c->pointwise && conv_flat_plan(c, &state->flat);
+    int64_t columns = state->is_flat ? state->flat.columns : c->columns;
+    state->x_floats = round_up((size_t)onnxd_tensor_n_elements(x));
+    state->w_floats = round_up((size_t)onnxd_tensor_n_elements(w));
+    state->columns_floats = round_up((size_t)(c->k * columns));
+    state->product_floats = round_up((size_t)(c->maps * columns));
+    size_t n_floats = state->x_floats + state->w_floats + state->columns_floats + 2 * state->product_floats +
+                      round_up((size_t)(c->maps * c->positions)) +
+                      (state->is_flat ? (size_t)state->flat.padded : 0);
     plan->workspace_bytes = matrix_scratch_bytes() + n_floats * sizeof(float);
     return ONNXD_OK;
 }
 
-/* Sums of maps first_map.. at positions first.. of one image. */
+/* The sums of one group of an image, [maps, positions], to the output. */
 static void put_maps(const struct op_run *run, const struct conv_shape *c, const int32_t *sums,
-                     int64_t image_map, int64_t first_map, int64_t first, int64_t n)
+                     int64_t image_group)
 {
     const struct q_inputs *q = inputs_of(run->node);
     const onnxd_tensor *out = run->out[0], *bias = given(run->in, run->n_in, q->bias);
+    int64_t n = c->positions, first_map = image_group % c->groups * c->maps;
     for (int64_t i = 0; i < c->maps; i++) {
-        int64_t at = (image_map + i) * c->positions + first, map = first_map + i;
+        int64_t at = (image_group * c->maps + i) * n, map = first_map + i;
         if (!is_linear(run->node)) {
             memcpy((int32_t *)out->data + at, sums + i * n, (size_t)n * sizeof *sums);
             continue;
@@ -292,41 +308,79 @@ static void put_maps(const struct op_run *run, const struct conv_shape *c, const
     }
 }
 
+/* Parts of the workspace behind the products' scratch. */
+struct q_conv_room {
+    float *x, *w; /* centred */
+    float *columns, *product;
+    int32_t *block; /* sums of one block of positions */
+    int32_t *sums;  /* [maps, positions] */
+    float *padded;
+};
+
+static struct q_conv_room lay_out(const struct op_run *run, const struct q_conv *state)
+{
+    struct q_conv_room r;
+    r.x = (float *)((char *)run->workspace + matrix_scratch_bytes());
+    r.w = r.x + state->x_floats;
+    r.columns = r.w + state->w_floats;
+    r.product = r.columns + state->columns_floats;
+    r.block = (int32_t *)(r.product + state->product_floats);
+    r.sums = r.block + state->product_floats;
+    r.padded = (float *)(r.sums + round_up((size_t)(state->shape.maps * state->shape.positions)));
+    return r;
+}
+
+/* One group of an image: x its channels and w its weights, both centred, to r->sums. */
+static void sum_group(const struct op_run *run, const struct q_conv *state, const struct q_conv_room *r,
+                      const float *x, const float *w)
+{
+    const struct conv_shape *c = &state->shape;
+    const struct conv_flat *flat = &state->flat;
+    int64_t all = state->is_flat ? flat->n : c->positions;
+    int64_t most = state->is_flat ? flat->columns : c->columns;
+    const uint32_t zero = 0;
+    if (state->is_flat && flat->padded > 0) {
+        conv_flat_pad(c, flat, x, zero, r->padded);
+        x = r->padded;
+    }
+    for (int64_t first = 0; first < all; first += most) {
+        int64_t n = all - first < most ? all - first : most;
+        if (state->is_flat)
+            conv_flat_columns(c, flat, x, first, n, r->columns);
+        else
+            im2col(&c->image, sizeof(float), x, first, n, &zero, r->columns);
+        const struct quantized_product p = {.m = c->maps,
+                                            .n = n,
+                                            .k = c->k,
+                                            .a = w,
+                                            .lda = c->k,
+                                            .b = r->columns,
+                                            .ldb = n,
+                                            .c = state->is_flat ? r->block : r->sums + first,
+                                            .ldc = state->is_flat ? n : c->positions};
+        quantized_multiply(&p, r->product, run->workspace);
+        if (state->is_flat) conv_flat_store(c, flat, r->block, first, n, r->sums);
+    }
+}
+
 static onnxd_status run_conv(struct op_run *run, onnxd_error *err)
 {
     (void)err;
-    const struct conv_shape *c = run->state;
+    const struct q_conv *state = run->state;
+    const struct conv_shape *c = &state->shape;
     const struct q_inputs *q = inputs_of(run->node);
     const onnxd_tensor *x = run->in[0], *w = run->in[q->b];
     const onnxd_tensor *x_zero = given(run->in, run->n_in, q->a_zero),
                        *w_zero = given(run->in, run->n_in, q->b_zero);
-    int64_t n_x = onnxd_tensor_n_elements(x), n_maps = c->groups * c->maps;
-    float *centered_x = (float *)((char *)run->workspace + matrix_scratch_bytes());
-    float *centered_w = centered_x + round_up((size_t)n_x);
-    float *columns = centered_w + round_up((size_t)onnxd_tensor_n_elements(w));
-    float *room = columns + round_up((size_t)(c->k * c->columns));
-    int32_t *sums = (int32_t *)(room + round_up((size_t)(c->maps * c->columns)));
-    const float padding = 0;
-    quantized_center(x, 0, n_x, parameter_at(x_zero, 0, 0), centered_x);
-    for (int64_t i = 0; i < n_maps; i++)
-        quantized_center(w, i * c->k, c->k, parameter_at(w_zero, i, 0), centered_w + i * c->k);
-    for (int64_t i = 0; i < c->batch * c->groups; i++)
-        for (int64_t first = 0; first < c->positions; first += c->columns) {
-            int64_t n = c->positions - first < c->columns ? c->positions - first : c->columns;
-            im2col(&c->image, sizeof(float), centered_x + i * c->image.channels * c->plane, first, n,
-                   &padding, columns);
-            struct quantized_product p = {.m = c->maps,
-                                          .n = n,
-                                          .k = c->k,
-                                          .a = centered_w + i % c->groups * c->maps * c->k,
-                                          .lda = c->k,
-                                          .b = columns,
-                                          .ldb = n,
-                                          .c = sums,
-                                          .ldc = n};
-            quantized_multiply(&p, room, run->workspace);
-            put_maps(run, c, sums, i * c->maps, i % c->groups * c->maps, first, n);
-        }
+    const struct q_conv_room r = lay_out(run, state);
+    quantized_center(x, 0, onnxd_tensor_n_elements(x), parameter_at(x_zero, 0, 0), r.x);
+    for (int64_t i = 0; i < c->groups * c->maps; i++)
+        quantized_center(w, i * c->k, c->k, parameter_at(w_zero, i, 0), r.w + i * c->k);
+    for (int64_t i = 0; i < c->batch * c->groups; i++) {
+        sum_group(run, state, &r, r.x + i * c->image.channels * c->plane,
+                  r.w + i % c->groups * c->maps * c->k);
+        put_maps(run, c, r.sums, i);
+    }
     return ONNXD_OK;
 }
 

@@ -189,6 +189,51 @@ static void max_pool_finds_the_largest_and_its_place(void **state)
     }
 }
 
+/* Bytes with zero points: sums are exact, so those of their differences from them are the reference. */
+static void conv_of_bytes_is_exact(void **state)
+{
+    (void)state;
+    struct rng rng = rng_seed(test_seed());
+    static uint8_t bytes[MAX_ELEMENTS];
+    static int8_t weights[MAX_ELEMENTS];
+    for (int i = 0; i < MAX_ELEMENTS; i++) {
+        bytes[i] = (uint8_t)rng_below(&rng, 256);
+        weights[i] = (int8_t)((int)rng_below(&rng, 256) - 128);
+    }
+    for (int round = 0; round < 300; round++) {
+        struct convolution c = random_convolution(&rng);
+        struct op_test t;
+        onnxd_error err;
+        uint8_t x_zero = (uint8_t)rng_below(&rng, 256);
+        int8_t w_zero = (int8_t)((int)rng_below(&rng, 20) - 10);
+        if (round % 2 == 0) /* the path of strides of 1 */
+            for (uint32_t i = 0; i < c.n; i++) {
+                c.strides[i] = 1;
+                c.y[2 + i] = c.x[2 + i] + c.pads[i] + c.pads[c.n + i] - (c.kernel[i] - 1) * c.dilations[i];
+            }
+        int64_t n = volume(c.y, c.n + 2);
+        if (volume(c.x, c.n + 2) > MAX_ELEMENTS || n > MAX_ELEMENTS) continue;
+        for (int i = 0; i < MAX_ELEMENTS; i++) {
+            x[i] = (float)(bytes[i] - x_zero);
+            w[i] = (float)(weights[i] - w_zero);
+        }
+        op_test_start(&t, "ConvInteger", 10);
+        set_attributes(&t, &c);
+        op_test_int(&t, "group", c.group);
+        op_test_input(&t, ONNXD_UINT8, c.n + 2, c.x, bytes);
+        op_test_input(&t, ONNXD_INT8, c.n + 2, c.w, weights);
+        op_test_input(&t, ONNXD_UINT8, 0, NULL, &x_zero);
+        op_test_input(&t, ONNXD_INT8, 0, NULL, &w_zero);
+        assert_ok(op_test_run(&t, 1, &err), err);
+        reference(&c, x, w, NULL, want);
+        const int32_t *y = t.out[0].data;
+        for (int64_t i = 0; i < n; i++)
+            if ((double)y[i] != want[i])
+                fail_msg("round %d, element %lld: %d, expected %g", round, (long long)i, y[i], want[i]);
+        op_test_end(&t);
+    }
+}
+
 /* Without indices rows are taken whole: windows wider than a vector, NaN, and windows in the padding alone.
  */
 static void max_pool_without_places(void **state)
@@ -249,6 +294,7 @@ int main(void)
         cmocka_unit_test(transposed_is_the_adjoint),
         cmocka_unit_test(max_pool_finds_the_largest_and_its_place),
         cmocka_unit_test(max_pool_without_places),
+        cmocka_unit_test(conv_of_bytes_is_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
