@@ -10,13 +10,13 @@
 #include "base/error.h"
 #include "bench/fingerprint.h"
 #include "bench/plan_probe.h"
+#include "bench/row_pool.h"
 #include "engine/backend_onnxruntime.h"
 #include "kernels/kernels.h"
-#include "protocol/row_stream.h"
 
 #define BLOCK_NS ((uint64_t)2 * NS_PER_MS)
 
-enum { MIN_POOL_ROWS = 4096, MAX_BLOCKS = 2000, MIN_ROUNDS = 4, N_COMPARED = 16, N_RESAMPLES = 2000 };
+enum { MAX_BLOCKS = 2000, MIN_ROUNDS = 4, N_COMPARED = 16, N_RESAMPLES = 2000 };
 
 struct side { /* one engine */
     onnxd_model *model;
@@ -32,54 +32,11 @@ struct bench {
     const struct engine_suite_options *options;
     struct engine_suite *suite;
     struct protocol_schema schema;
-    struct row_batch pool; /* rows to choose from */
-    uint32_t next_row;
+    struct row_pool pool;
     struct side sides[2]; /* native, other */
     uint32_t n_sides;
     struct rng rng;
 };
-
-/* ---- rows ---------------------------------------------------------------------------------------- */
-
-static void copy_rows(const struct protocol_schema *schema, const struct row_batch *from, uint32_t first,
-                      struct row_batch *to, uint32_t at, uint32_t n)
-{
-    for (uint32_t i = 0; i < schema->n_inputs; i++) {
-        size_t row = schema->inputs[i].row_bytes;
-        memcpy((char *)to->rows.data[i] + at * row, (const char *)from->rows.data[i] + first * row, n * row);
-    }
-}
-
-/* Rows of the file, repeated until the pool is full. */
-static onnxd_status read_pool(struct bench *b, onnxd_error *err)
-{
-    struct row_stream stream;
-    onnxd_status status = row_stream_open(&stream, b->options->rows, row_format_of_path(b->options->rows),
-                                          &b->schema, err);
-    if (status != ONNXD_OK) return status;
-    status = row_stream_read(&stream, &b->pool.rows, err);
-    if (status == ONNXD_OK && stream.fault != ONNXD_OK) status = row_stream_read(&stream, &b->pool.rows, err);
-    row_stream_close(&stream);
-    uint32_t n = b->pool.rows.n;
-    if (status == ONNXD_OK && n == 0)
-        status = error_set(err, ONNXD_ERR_FORMAT, "%s: holds no rows", b->options->rows);
-    for (uint32_t i = n; status == ONNXD_OK && i < b->pool.rows.capacity; i++)
-        copy_rows(&b->schema, &b->pool, i % n, &b->pool, i, 1);
-    return status;
-}
-
-static onnxd_status draw_pool(struct bench *b, onnxd_error *err)
-{
-    struct input_ranges ranges;
-    onnxd_tensor *in = b->sides[0].in;
-    row_batch_tensors(&b->pool, &b->schema, 0, b->pool.rows.capacity, in);
-    onnxd_status status = input_ranges_init(&ranges, native_model_of(b->sides[0].model)->graph, in,
-                                            b->schema.n_inputs, err);
-    if (status != ONNXD_OK) return status;
-    input_ranges_draw(&ranges, &b->rng, in);
-    input_ranges_done(&ranges);
-    return ONNXD_OK;
-}
 
 static uint32_t largest_batch(const struct engine_suite_options *options)
 {
@@ -92,12 +49,11 @@ static uint32_t largest_batch(const struct engine_suite_options *options)
 static onnxd_status make_pool(struct bench *b, onnxd_error *err)
 {
     uint32_t most = largest_batch(b->options);
-    uint32_t capacity = 2 * most > MIN_POOL_ROWS ? 2 * most : MIN_POOL_ROWS;
-    onnxd_status status = row_batch_init(&b->pool, &b->schema, capacity, err);
+    onnxd_status status = row_pool_init(&b->pool, b->sides[0].model, &b->schema, b->options->rows, most,
+                                        &b->rng, err);
     for (uint32_t k = 0; k < b->n_sides && status == ONNXD_OK; k++)
         status = row_batch_init(&b->sides[k].input, &b->schema, most, err);
-    if (status != ONNXD_OK) return status;
-    return b->options->rows != NULL ? read_pool(b, err) : draw_pool(b, err);
+    return status;
 }
 
 /* ---- engines ------------------------------------------------------------------------------------- */
@@ -156,16 +112,9 @@ static onnxd_status open_sides(struct bench *b, onnxd_error *err)
 
 static onnxd_status call(struct bench *b, struct side *side, uint32_t first, uint32_t batch, onnxd_error *err)
 {
-    copy_rows(&b->schema, &b->pool, first, &side->input, 0, batch);
+    row_pool_copy(&b->pool, first, batch, &side->input);
     return onnxd_session_run(side->session, side->in, b->schema.n_inputs, side->out, b->schema.n_outputs,
                              err);
-}
-
-static uint32_t take_rows(struct bench *b, uint32_t batch)
-{
-    uint32_t first = b->next_row;
-    b->next_row = (first + batch) % (b->pool.rows.capacity - batch + 1);
-    return first;
 }
 
 static onnxd_status time_calls(struct bench *b, struct side *side, uint32_t batch, uint32_t n_calls,
@@ -174,7 +123,7 @@ static onnxd_status time_calls(struct bench *b, struct side *side, uint32_t batc
     onnxd_status status = ONNXD_OK;
     uint64_t start_ns = monotonic_ns();
     for (uint32_t i = 0; i < n_calls && status == ONNXD_OK; i++)
-        status = call(b, side, take_rows(b, batch), batch, err);
+        status = call(b, side, row_pool_take(&b->pool, batch), batch, err);
     *ret_ns = (double)(monotonic_ns() - start_ns) / n_calls;
     return status;
 }
@@ -208,7 +157,7 @@ static onnxd_status compare_sides(struct bench *b, uint32_t batch, double *ret_w
 {
     double worst = 0;
     for (int round = 0; round < N_COMPARED && b->n_sides == 2; round++) {
-        uint32_t first = take_rows(b, batch);
+        uint32_t first = row_pool_take(&b->pool, batch);
         onnxd_status status = call(b, &b->sides[0], first, batch, err);
         if (status == ONNXD_OK) status = call(b, &b->sides[1], first, batch, err);
         if (status != ONNXD_OK) return status;
@@ -297,7 +246,7 @@ static onnxd_status measure_batch(struct bench *b, uint32_t batch, struct engine
 {
     *f = (struct engine_figures){.batch = batch};
     onnxd_status status = ONNXD_OK;
-    b->next_row = 0;
+    b->pool.next = 0;
     for (uint32_t k = 0; k < b->n_sides && status == ONNXD_OK; k++)
         status = prepare_side(b, &b->sides[k], batch, err);
     if (status == ONNXD_OK) status = compare_sides(b, batch, &f->worst_difference, err);
@@ -359,7 +308,7 @@ onnxd_status engine_suite_run(const struct engine_suite_options *options, engine
         if (report != NULL) report(context, suite);
     }
     for (uint32_t k = 0; k < 2; k++) close_side(&b->sides[k]);
-    row_batch_done(&b->pool);
+    row_pool_done(&b->pool);
     protocol_schema_done(&b->schema);
     free(b);
     if (suite->pinned) (void)sched_setaffinity(0, sizeof before, &before);
