@@ -6,6 +6,7 @@
 static const struct cli_subcommand suites[] = {
     {"engine", "the native engine against ONNX Runtime, in one process on one core", onnxd_bench_engine_main},
     {"micro", "the parts of a request's way, each alone", onnxd_bench_micro_main},
+    {"modes", "in process or remote: the same model and rows, and what to choose", onnxd_bench_modes_main},
     {"load", "sends requests to a server and measures its answers", onnxd_bench_load_main},
     {"selftest", "proves that the load generator tells the truth, with a server that stalls",
      onnxd_bench_selftest_main},

@@ -13,6 +13,7 @@ int onnxd_health_main(int argc, char **argv);
 int onnxd_bench_main(int argc, char **argv);
 int onnxd_bench_engine_main(int argc, char **argv);
 int onnxd_bench_micro_main(int argc, char **argv);
+int onnxd_bench_modes_main(int argc, char **argv);
 int onnxd_bench_load_main(int argc, char **argv);
 int onnxd_bench_selftest_main(int argc, char **argv);
 

@@ -1,0 +1,180 @@
+/* In process or remote: figures that hold together, servers that are gone afterwards. */
+#include "support/test.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bench/modes_suite.h"
+#include "support/run_program.h"
+
+static const char MODEL[] = "models/deepfm_emb8_lr0.0001_dnn25612864_neg150_best.onnx";
+
+static void modes_are_parsed_or_the_word_is_named(void **state)
+{
+    (void)state;
+    struct modes_kind kinds[MODES_MAX];
+    uint32_t n = 0;
+    onnxd_error err;
+    assert_ok(modes_parse("cpu,cpu:16,remote:1,remote:65536,remote", kinds, &n, &err), err);
+    assert_int_equal(n, 5);
+    assert_true(!kinds[1].remote && kinds[1].batch == 16 && kinds[3].remote && kinds[3].batch == 65536);
+    assert_true(kinds[4].remote && kinds[4].batch == 1);
+    static const char *const bad[] = {"",          "cpu,",       ",cpu",
+                                      "gpu",       "remote:0",   "remote:65537",
+                                      "remote:-1", "remote:1x",  "remote:99999999999999999999",
+                                      "cpu:",      "cpu remote", "remotes:1"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_fails(modes_parse(bad[i], kinds, &n, &err), ONNXD_ERR_ARGUMENT, err, "modes");
+    char many[512] = "cpu";
+    for (int i = 0; i < MODES_MAX; i++) strcat(many, ",cpu");
+    assert_fails(modes_parse(many, kinds, &n, &err), ONNXD_ERR_ARGUMENT, err, "at most");
+}
+
+/* Whether a process runs the server of this build with our model. */
+static int count_servers(const char *model)
+{
+    int n = 0;
+    DIR *proc = opendir("/proc");
+    for (struct dirent *e; proc != NULL && (e = readdir(proc)) != NULL;) {
+        char path[300], line[4096] = "";
+        snprintf(path, sizeof path, "/proc/%s/cmdline", e->d_name);
+        FILE *file = e->d_name[0] >= '0' && e->d_name[0] <= '9' ? fopen(path, "r") : NULL;
+        if (file == NULL) continue;
+        size_t got = fread(line, 1, sizeof line - 1, file);
+        fclose(file);
+        for (size_t i = 0; i < got; i++)
+            if (line[i] == 0) line[i] = ' ';
+        n += strstr(line, " serve ") != NULL && strstr(line, model) != NULL;
+    }
+    if (proc != NULL) closedir(proc);
+    return n;
+}
+
+static void figures_hold_together(void **state)
+{
+    (void)state;
+    struct modes_options o = {.model = project_path(MODEL),
+                              .seconds = 0.05,
+                              .n_slices = 4,
+                              .workers = 1,
+                              .seed = test_seed(),
+                              .engines = {ONNXD_ENGINE_NATIVE},
+                              .n_engines = 1,
+                              .program = BUILD_DIR "/onnxd"};
+    const struct decision_weights weights = decision_weights_default();
+    onnxd_error err;
+    assert_ok(modes_parse("cpu,cpu:8,remote:1,remote:8", o.kinds, &o.n_kinds, &err), err);
+    for (int protocol = MODES_BINARY; protocol <= MODES_JSON; protocol++) {
+        struct modes_suite suite;
+        o.protocol = (enum modes_protocol)protocol;
+        assert_ok(modes_suite_run(&o, &weights, NULL, NULL, &suite, &err), err);
+        assert_int_equal(suite.n_figures, 4);
+        assert_string_equal(suite.figures[0].name, "cpu");
+        assert_string_equal(suite.figures[3].name, "remote:8");
+        for (uint32_t i = 0; i < 4; i++) {
+            const struct modes_figures *f = &suite.figures[i];
+            assert_true(f->p50_us > 0 && f->p50_us <= f->p95_us && f->p95_us <= f->p99_us);
+            assert_true(f->rows_per_s.low <= f->rows_per_s.point &&
+                        f->rows_per_s.point <= f->rows_per_s.high);
+            assert_int_equal(f->n_slices, 4);
+            assert_true(f->n_rows == f->n_calls * f->kind.batch && f->n_calls >= 4);
+            assert_true(f->worst_difference <= 1e-5); /* JSON keeps floats exactly; batches sum otherwise */
+            assert_true(f->own_memory_bytes > 1e6);
+            assert_true((f->server_memory_bytes > 1e6) == f->kind.remote);
+            assert_true(f->server_cpu_us >= 0 && (f->kind.remote || f->server_cpu_us == 0));
+        }
+        assert_int_equal(suite.decision.n, 4);
+        modes_suite_done(&suite);
+    }
+    assert_int_equal(count_servers(o.model), 0);
+}
+
+static void faults_are_told_and_leave_no_server(void **state)
+{
+    (void)state;
+    struct modes_options o = {.model = "/nonexistent.onnx",
+                              .seconds = 0.05,
+                              .n_slices = 4,
+                              .workers = 1,
+                              .engines = {ONNXD_ENGINE_NATIVE},
+                              .n_engines = 1,
+                              .program = BUILD_DIR "/onnxd"};
+    const struct decision_weights weights = decision_weights_default();
+    struct modes_suite suite;
+    onnxd_error err;
+    assert_ok(modes_parse("remote:1", o.kinds, &o.n_kinds, &err), err);
+    assert_fails(modes_suite_run(&o, &weights, NULL, NULL, &suite, &err), ONNXD_ERR_NOT_FOUND, err,
+                 "/nonexistent.onnx");
+    o.model = project_path(MODEL);
+    o.rows = "/nonexistent.f32";
+    assert_fails(modes_suite_run(&o, &weights, NULL, NULL, &suite, &err), ONNXD_ERR_NOT_FOUND, err,
+                 "/nonexistent.f32");
+    o.rows = scratch_file("short.f32", "abc", 3);
+    assert_fails(modes_suite_run(&o, &weights, NULL, NULL, &suite, &err), ONNXD_ERR_FORMAT, err, "short.f32");
+    o.rows = NULL;
+    o.program = "/nonexistent/onnxd";
+    assert_fails(modes_suite_run(&o, &weights, NULL, NULL, &suite, &err), ONNXD_ERR_NOT_FOUND, err,
+                 "/nonexistent/onnxd");
+    o.program = "/bin/false"; /* starts, and ends before it listens */
+    assert_fails(modes_suite_run(&o, &weights, NULL, NULL, &suite, &err), ONNXD_ERR_IO, err, "false");
+    o.n_slices = 1;
+    assert_fails(modes_suite_run(&o, &weights, NULL, NULL, &suite, &err), ONNXD_ERR_ARGUMENT, err, "slices");
+    assert_int_equal(count_servers(o.model), 0);
+}
+
+static int run_modes(const char *const *arguments, const char *text)
+{
+    const char *argv[24] = {"onnxd", "bench", "modes"};
+    for (int i = 0; arguments[i] != NULL; i++) argv[3 + i] = arguments[i], argv[4 + i] = NULL;
+    struct run_result result = run_program(argv, NULL, 0);
+    int code = result.exit_code;
+    if (strstr(result.out, text) == NULL && strstr(result.err, text) == NULL)
+        fail_msg("expected \"%s\" in: %s%s", text, result.out, result.err);
+    run_result_done(&result);
+    return code;
+}
+
+#define QUICK "--seconds", "0.02", "--slices", "2", "--modes", "cpu,remote:8"
+
+static void the_program_reports_in_every_form(void **state)
+{
+    (void)state;
+    char model[4096], html[4096], json[4096], kept[4096];
+    snprintf(model, sizeof model, "%s", project_path(MODEL));
+    snprintf(html, sizeof html, "%s", scratch_path("modes.html"));
+    snprintf(json, sizeof json, "%s", scratch_path("modes.json"));
+    snprintf(kept, sizeof kept, "%s", scratch_path("modes.db"));
+    assert_int_equal(
+        run_modes((const char *[]){"--model", model, QUICK, "--html", html, "--json", json, NULL},
+                  "is recommended"),
+        0);
+    assert_int_equal(access(html, R_OK), 0);
+    assert_int_equal(access(json, R_OK), 0);
+    assert_int_equal(
+        run_modes((const char *[]){"--model", model, QUICK, "--format", "json", "--history", kept, NULL},
+                  "\"decision\""),
+        0);
+    assert_int_equal(
+        run_modes((const char *[]){"--model", model, QUICK, "--format", "markdown", NULL}, "| mode |"), 0);
+    assert_int_equal(
+        run_modes((const char *[]){"--model", model, "--weights", "50,50,50,50", NULL}, "sum to 200"), 64);
+    assert_int_equal(run_modes((const char *[]){"--model", model, "--modes", "gpu", NULL}, "'gpu'"), 64);
+    assert_int_equal(
+        run_modes((const char *[]){"--model", model, "--engines", "native,native", NULL}, "--engines"), 64);
+    assert_int_equal(run_modes((const char *[]){"--modes", "cpu", NULL}, "--model"), 64);
+    assert_int_equal(run_modes((const char *[]){"--model", "/nonexistent.onnx", NULL}, "/nonexistent.onnx"),
+                     66);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(modes_are_parsed_or_the_word_is_named),
+        cmocka_unit_test(figures_hold_together),
+        cmocka_unit_test(faults_are_told_and_leave_no_server),
+        cmocka_unit_test(the_program_reports_in_every_form),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
