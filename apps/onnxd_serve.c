@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/cpus.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -16,6 +17,8 @@
 #include "net/tls.h"
 #include "onnxd_serve_options.h"
 #include "serve/api_keys.h"
+#include "serve/handover.h"
+#include "serve/notify.h"
 #include "serve/supervisor.h"
 
 /* ---- processes -------------------------------------------------------------------------------------- */
@@ -28,16 +31,19 @@ struct program { /* what all processes share */
     uint32_t n_fds;
     struct api_keys *api_keys;
     struct tls_context *tls;
-    uint16_t port; /* the first */
+    uint16_t port;  /* the first */
+    char host[256]; /* that it is on: of a socket that was given, else as in the settings */
     char path[4096];
     char **argv;
+    struct notify notify;
+    uint64_t *turns_seen; /* [processes], when the watchdog was fed last */
 };
 
 static onnxd_status open_unix(struct program *program, onnxd_error *err)
 {
     struct net_address address;
     const char *path = program->settings->unix_path;
-    if (path == NULL) return ONNXD_OK;
+    if (path == NULL || program->options.unix_fd >= 0) return ONNXD_OK;
     onnxd_status status = net_address_unix(path, &address, err);
     if (status != ONNXD_OK) return status;
     return net_listen(&address, false, &program->options.unix_fd, NULL, err);
@@ -60,21 +66,35 @@ static onnxd_status read_tls(struct program *program, onnxd_error *err)
     return status;
 }
 
+/* Sockets that another program opened for this one. */
+static onnxd_status take_given(struct program *program, uint32_t *ret_n, onnxd_error *err)
+{
+    uint32_t n = 0, max = program->n_fds + 1;
+    int *given = calloc(max, sizeof *given);
+    if (given == NULL) return error_set(err, ONNXD_ERR_NOMEM, "out of memory");
+    onnxd_status status = handover_take(given, max, &n, err);
+    if (status == ONNXD_OK)
+        status = handover_spread(given, n, program->fds, program->n_fds, &program->options.unix_fd, ret_n,
+                                 err);
+    free(given);
+    return status;
+}
+
 static onnxd_status open_sockets(struct program *program, onnxd_error *err)
 {
     const struct serve_settings *settings = program->settings;
-    uint32_t n_workers = program->options.n_workers, n_taken = 0;
+    uint32_t n_workers = program->options.n_workers, n_given = 0;
     program->n_fds = settings->processes * n_workers;
     program->fds = calloc(program->n_fds, sizeof *program->fds);
     if (program->fds == NULL) return ONNXD_ERR_NOMEM;
-    onnxd_status status = handover_take(program->fds, program->n_fds, &n_taken, err);
+    onnxd_status status = take_given(program, &n_given, err);
     if (status != ONNXD_OK) return status;
-    if (n_taken > 0) {
+    if (n_given > 0) {
         program->port = net_socket_port(program->fds[0]);
-        if (n_taken == program->n_fds) return ONNXD_OK;
-        return error_set(err, ONNXD_ERR_ARGUMENT, "taking over: expected %u listening sockets, got %u",
-                         program->n_fds, n_taken);
+        net_socket_host(program->fds[0], program->host, sizeof program->host);
+        return ONNXD_OK;
     }
+    snprintf(program->host, sizeof program->host, "%s", settings->host);
     if (!settings->port_per_process)
         return service_listen(settings->host, (uint16_t)settings->port, program->n_fds, program->fds,
                               &program->port, err);
@@ -101,23 +121,84 @@ static void close_sockets(struct program *program)
 static void upgrade(void *context)
 {
     struct program *program = context;
-    onnxd_error err;
+    onnxd_error err = {.message = "out of memory"};
+    uint32_t n = program->n_fds;
+    int *fds = calloc((size_t)n + 1, sizeof *fds);
     log_info("SIGUSR2: starting %s with the listening sockets", program->path);
-    if (handover_start(program->path, program->argv, program->fds, program->n_fds, &err) != ONNXD_OK)
+    if (fds != NULL) memcpy(fds, program->fds, n * sizeof *fds);
+    if (fds != NULL && program->options.unix_fd >= 0) fds[n++] = program->options.unix_fd;
+    if (fds == NULL || handover_start(program->path, program->argv, fds, n, &err) != ONNXD_OK)
         log_error("%s", err.message);
+    free(fds);
 }
 
 static void tell_ready(void *context)
 {
     const struct program *program = context;
-    const char *host = program->settings->host;
+    const char *host = program->host;
     bool is_v6 = strchr(host, ':') != NULL;
-    char line[512];
-    int n = snprintf(line, sizeof line, "listening on %s://%s%s%s:%u\n",
-                     program->tls != NULL ? "https" : "http", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
-                     program->port);
-    if (n > 0) fwrite(line, 1, (size_t)n, stderr);
+    char url[320];
+    snprintf(url, sizeof url, "%s://%s%s%s:%u", program->tls != NULL ? "https" : "http", is_v6 ? "[" : "",
+             host, is_v6 ? "]" : "", program->port);
+    fprintf(stderr, "listening on %s\n", url);
     handover_finish();
+    notify_say(&program->notify, "READY=1\nSTATUS=listening on %s", url);
+}
+
+/* ---- the service manager ---------------------------------------------------------------------------- */
+
+static void tell_reloading(void *context)
+{
+    const struct program *program = context;
+    log_info("SIGHUP: looking for changed models");
+    notify_say(&program->notify, "RELOADING=1\nMONOTONIC_USEC=%llu",
+               (unsigned long long)(monotonic_ns() / NS_PER_US));
+}
+
+static void tell_reloaded(void *context)
+{
+    const struct program *program = context;
+    notify_say(&program->notify, "READY=1");
+}
+
+/* A service whose program was replaced goes on; it has another main process. */
+static void tell_stopping(void *context, pid_t successor)
+{
+    const struct program *program = context;
+    if (successor > 0)
+        notify_say(&program->notify, "MAINPID=%ld", (long)successor);
+    else
+        notify_say(&program->notify, "STOPPING=1");
+}
+
+static bool has_turned(void *context, uint32_t process)
+{
+    struct program *program = context;
+    uint64_t turns = tally_get(&telemetry_process(&program->telemetry, process)->turns);
+    bool moved = turns != program->turns_seen[process];
+    program->turns_seen[process] = turns;
+    return moved;
+}
+
+static void feed_watchdog(void *context)
+{
+    const struct program *program = context;
+    notify_say(&program->notify, "WATCHDOG=1");
+}
+
+/* ---- one process ------------------------------------------------------------------------------------ */
+
+static bool is_alone(const struct program *program)
+{
+    return program->settings->processes == 1;
+}
+
+static void on_reloaded(void *context)
+{
+    if (is_alone(context))
+        tell_reloaded(context);
+    else
+        supervisor_told();
 }
 
 static void count_restart(void *context, uint32_t process)
@@ -126,22 +207,36 @@ static void count_restart(void *context, uint32_t process)
     tally_add(&telemetry_process(&program->telemetry, process)->restarts, 1);
 }
 
-/* Signals are waited for here, so no other thread may take them. */
+/* Looks whether the workers go round; eight times as often as the watchdog bites, so that neither a wake-up
+ * missed nor a long run counts. */
+static void watch_workers(struct program *program, struct service *service)
+{
+    if (!service_turns(service)) return;
+    tally_add(&telemetry_process(&program->telemetry, program->options.process)->turns, 1);
+    if (is_alone(program)) feed_watchdog(program);
+}
+
+/* The next signal that ends it. Signals are waited for here, so no other thread may take them. */
 static void wait_for_end(const sigset_t *signals, struct program *program, struct service *service)
 {
-    int signal_number = 0;
+    siginfo_t info;
+    uint64_t every_ns = program->notify.watchdog_ns / 8;
+    const struct timespec every = {(time_t)(every_ns / NS_PER_S), (long)(every_ns % NS_PER_S)};
     for (;;) {
-        if (sigwait(signals, &signal_number) != 0) continue;
-        if (signal_number == SIGHUP) {
-            log_info("SIGHUP: looking for changed models");
+        int number = sigtimedwait(signals, &info, every_ns > 0 ? &every : NULL);
+        if (every_ns > 0) watch_workers(program, service);
+        if (number < 0) continue;
+        if (number == SIGHUP) {
+            if (is_alone(program)) tell_reloading(program);
             service_reload(service);
-        } else if (signal_number == SIGUSR2) {
-            if (program->settings->processes == 1) upgrade(program);
+        } else if (number == SIGUSR2) {
+            if (is_alone(program)) upgrade(program);
         } else {
             break;
         }
     }
-    log_info("signal %d: stopping", signal_number);
+    log_info("signal %d: stopping", info.si_signo);
+    if (is_alone(program)) tell_stopping(program, handover_successor(&info));
 }
 
 /* Serves until told to stop. */
@@ -158,6 +253,8 @@ static int serve(void *context, uint32_t process)
     sigaddset(&signals, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     program->options.process = process;
+    program->options.reloaded = on_reloaded;
+    program->options.reloaded_context = program;
     uint32_t n_workers = program->options.n_workers;
     int *fds = calloc(n_workers, sizeof *fds);
     onnxd_status status = fds != NULL ? ONNXD_OK : ONNXD_ERR_NOMEM;
@@ -172,13 +269,13 @@ static int serve(void *context, uint32_t process)
                                &err);
     free(fds);
     if (status != ONNXD_OK) return cli_fail(serve_command.name, &err);
-    if (program->settings->processes == 1)
+    if (is_alone(program))
         tell_ready(program);
     else
-        supervisor_ready();
+        supervisor_told();
     wait_for_end(&signals, program, service);
     service_drain(service);
-    if (program->settings->processes == 1) close_sockets(program);
+    if (is_alone(program)) close_sockets(program);
     service_stop(service);
     return CLI_EXIT_OK;
 }
@@ -196,7 +293,10 @@ static char **words_of(struct program *program, int argc, char **argv)
 static int run(const struct serve_settings *settings, int argc, char **argv)
 {
     onnxd_error err = {.status = ONNXD_ERR_NOMEM, .message = "out of memory"};
-    struct program program = {.settings = settings, .options = serve_settings_to_options(settings)};
+    struct program program = {.settings = settings,
+                              .options = serve_settings_to_options(settings),
+                              .notify.fd = -1,
+                              .turns_seen = calloc(settings->processes, sizeof *program.turns_seen)};
     if (program.options.n_workers == 0) {
         program.options.n_workers = cpus_usable() / settings->processes;
         if (program.options.n_workers == 0) program.options.n_workers = 1;
@@ -207,7 +307,8 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
     program.argv = words_of(&program, argc, argv);
     signal(SIGPIPE, SIG_IGN);
     int code = CLI_EXIT_OK;
-    if (program.argv == NULL || read_keys(&program, &err) != ONNXD_OK ||
+    if (program.argv == NULL || program.turns_seen == NULL ||
+        notify_init(&program.notify, &err) != ONNXD_OK || read_keys(&program, &err) != ONNXD_OK ||
         read_tls(&program, &err) != ONNXD_OK || open_sockets(&program, &err) != ONNXD_OK ||
         open_unix(&program, &err) != ONNXD_OK ||
         telemetry_create(settings->processes, program.options.n_workers, program.options.n_compute,
@@ -221,13 +322,21 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
                                                 .run = serve,
                                                 .all_ready = tell_ready,
                                                 .restarted = count_restart,
-                                                .upgrade = upgrade};
+                                                .upgrade = upgrade,
+                                                .reloading = tell_reloading,
+                                                .reloaded = tell_reloaded,
+                                                .stopping = tell_stopping,
+                                                .watch_ns = program.notify.watchdog_ns / 4,
+                                                .turns = has_turned,
+                                                .all_turn = feed_watchdog};
         code = supervisor_run(&supervised);
     }
     telemetry_done(&program.telemetry);
     if (program.options.unix_fd >= 0) close(program.options.unix_fd);
     api_keys_free(program.api_keys);
     tls_context_free(program.tls);
+    notify_done(&program.notify);
+    free(program.turns_seen);
     free(program.fds);
     free(program.argv);
     return code;

@@ -76,6 +76,15 @@ uint16_t net_socket_port(int fd)
     return 0;
 }
 
+void net_socket_host(int fd, char *out, size_t n_out)
+{
+    struct sockaddr_storage storage;
+    socklen_t n = sizeof storage;
+    if (getsockname(fd, (struct sockaddr *)&storage, &n) != 0 ||
+        getnameinfo((struct sockaddr *)&storage, n, out, (socklen_t)n_out, NULL, 0, NI_NUMERICHOST) != 0)
+        snprintf(out, n_out, "?");
+}
+
 onnxd_status net_listen(const struct net_address *address, bool share_port, int *ret_fd, uint16_t *ret_port,
                         onnxd_error *err)
 {

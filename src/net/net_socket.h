@@ -35,6 +35,9 @@ ONNXD_MUST_USE onnxd_status net_connect(const struct net_address *address, int *
 /* The local port of a TCP socket, 0 for others. */
 uint16_t net_socket_port(int fd);
 
+/* The local address of a TCP socket in numbers, "?" where there is none. */
+void net_socket_host(int fd, char *out, size_t n_out);
+
 /* Small answers leave at once. Does nothing for unix sockets. */
 void net_set_nodelay(int fd);
 

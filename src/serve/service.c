@@ -277,15 +277,43 @@ out:
     return status;
 }
 
+static void tell_reloaded(struct service *service)
+{
+    if (service->options.reloaded != NULL) service->options.reloaded(service->options.reloaded_context);
+}
+
+static void on_reloaded(struct repository_job *job)
+{
+    struct service *service = job->context;
+    repository_job_free(job);
+    tell_reloaded(service);
+}
+
 void service_reload(struct service *service)
 {
-    onnxd_error err;
+    onnxd_error err = {.message = "out of memory"};
     struct repository_job *job = calloc(1, sizeof *job);
-    if (job == NULL) return;
-    job->verb = REPOSITORY_SYNC;
-    if (repository_submit(service->repository, job, &err) == ONNXD_OK) return;
+    if (job != NULL) {
+        job->verb = REPOSITORY_SYNC;
+        job->done = on_reloaded;
+        job->context = service;
+        if (repository_submit(service->repository, job, &err) == ONNXD_OK) return;
+        repository_job_free(job);
+    }
     log_warn("reload: %s", err.message);
-    repository_job_free(job);
+    tell_reloaded(service); /* or who asked would wait for ever */
+}
+
+bool service_turns(struct service *service)
+{
+    bool all = true;
+    for (uint32_t i = 0; i < service->n_threads; i++) {
+        if (atomic_load(&service->threads[i].wake_posted))
+            all = false;
+        else
+            wake_thread(&service->threads[i]);
+    }
+    return all;
 }
 
 void service_drain(struct service *service)

@@ -43,6 +43,8 @@ struct service_options {
     int unix_fd; /* a listening unix socket, served beside the others; stays the caller's; -1: none */
     bool access_log;
     bool log_json;
+    void (*reloaded)(void *context); /* a service_reload is done; on a thread of the service; may be NULL */
+    void *reloaded_context;
 };
 
 struct service;
@@ -61,6 +63,10 @@ ONNXD_MUST_USE onnxd_status service_start(const struct service_options *options,
 
 /* Loads what is new or changed in the files and the folder, beside the serving threads. */
 void service_reload(struct service *service);
+
+/* True when every worker has gone round its loop since this was called before; asks each to do so again. For
+ * a watchdog, from one thread. A wake-up asked for elsewhere a moment ago may make it false once. */
+bool service_turns(struct service *service);
 
 void service_drain(struct service *service);
 

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/handover.h"
 
 #define FIRST_PAUSE_NS (UINT64_C(100) * NS_PER_MS)
 #define MOST_PAUSE_NS  (UINT64_C(10) * NS_PER_S)
@@ -19,7 +20,7 @@
 
 struct process {
     pid_t pid; /* 0: not running */
-    bool is_ready;
+    bool is_ready, is_reloading;
     uint64_t started_ns, start_at_ns;
     uint64_t pause_ns; /* before the next start, should it die soon */
 };
@@ -28,8 +29,9 @@ struct supervisor {
     const struct supervisor_options *options;
     struct process *processes;
     sigset_t signals, before;
-    int ready_pipe[2]; /* each process writes its number once it serves */
-    uint32_t n_ready;
+    int ready_pipe[2]; /* each process writes its number once it serves, and after each reload */
+    uint32_t n_ready, n_reloading;
+    uint64_t watch_at_ns;
     bool told_ready, stopping;
     int exit_status;
 };
@@ -37,13 +39,11 @@ struct supervisor {
 static int child_ready_fd = -1;
 static uint32_t child_number;
 
-void supervisor_ready(void)
+void supervisor_told(void)
 {
     if (child_ready_fd < 0) return;
     ssize_t written = write(child_ready_fd, &child_number, sizeof child_number);
     (void)written; /* without a supervisor there is nobody to tell */
-    close(child_ready_fd);
-    child_ready_fd = -1;
 }
 
 static bool start(struct supervisor *supervisor, uint32_t i)
@@ -85,13 +85,39 @@ static void stop_all(struct supervisor *supervisor, int exit_status)
     signal_all(supervisor, SIGTERM);
 }
 
-static void take_ready(struct supervisor *supervisor)
+static void begin_reload(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = supervisor->options;
+    options->reloading(options->context);
+    supervisor->n_reloading = 0;
+    for (uint32_t i = 0; i < options->n_processes; i++) {
+        struct process *process = &supervisor->processes[i];
+        process->is_reloading = process->is_ready;
+        supervisor->n_reloading += process->is_ready;
+    }
+    signal_all(supervisor, SIGHUP);
+    if (supervisor->n_reloading == 0) options->reloaded(options->context);
+}
+
+static void end_reload(struct supervisor *supervisor, struct process *process)
+{
+    if (!process->is_reloading) return;
+    process->is_reloading = false;
+    if (--supervisor->n_reloading == 0) supervisor->options->reloaded(supervisor->options->context);
+}
+
+static void take_told(struct supervisor *supervisor)
 {
     uint32_t number;
     while (read(supervisor->ready_pipe[0], &number, sizeof number) == (ssize_t)sizeof number) {
-        if (number >= supervisor->options->n_processes || supervisor->processes[number].is_ready) continue;
-        supervisor->processes[number].is_ready = true;
-        supervisor->n_ready++;
+        if (number >= supervisor->options->n_processes) continue;
+        struct process *process = &supervisor->processes[number];
+        if (process->is_ready) {
+            end_reload(supervisor, process);
+        } else {
+            process->is_ready = true;
+            supervisor->n_ready++;
+        }
     }
     if (supervisor->told_ready || supervisor->n_ready < supervisor->options->n_processes) return;
     supervisor->told_ready = true;
@@ -118,13 +144,14 @@ static void reap(struct supervisor *supervisor)
 {
     int status;
     pid_t pid;
-    take_ready(supervisor); /* what a process said before it died counts */
+    take_told(supervisor); /* what a process said before it died counts */
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         for (uint32_t i = 0; i < supervisor->options->n_processes; i++) {
             struct process *process = &supervisor->processes[i];
             if (process->pid != pid) continue;
             process->pid = 0;
             if (process->is_ready) supervisor->n_ready--;
+            end_reload(supervisor, process);
             bool served = process->is_ready || supervisor->told_ready;
             process->is_ready = false;
             if (supervisor->stopping) continue;
@@ -142,7 +169,8 @@ static uint64_t start_due(struct supervisor *supervisor)
     for (uint32_t i = 0; i < supervisor->options->n_processes && !supervisor->stopping; i++) {
         struct process *process = &supervisor->processes[i];
         if (process->pid != 0) {
-            if (!process->is_ready) wait_ns = 5 * NS_PER_MS; /* its word comes by the pipe, not by a signal */
+            if (!process->is_ready || process->is_reloading)
+                wait_ns = 5 * NS_PER_MS; /* its word comes by the pipe, not by a signal */
             continue;
         }
         if (process->start_at_ns <= now_ns) {
@@ -163,17 +191,39 @@ static bool any_alive(const struct supervisor *supervisor)
     return false;
 }
 
-static void handle_signal(struct supervisor *supervisor, int number)
+static void handle_signal(struct supervisor *supervisor, const siginfo_t *info)
 {
-    switch (number) {
+    const struct supervisor_options *options = supervisor->options;
+    switch (info->si_signo) {
     case SIGTERM:
-    case SIGINT: stop_all(supervisor, 0); break;
-    case SIGHUP: signal_all(supervisor, SIGHUP); break;
+    case SIGINT:
+        if (!supervisor->stopping) options->stopping(options->context, handover_successor(info));
+        stop_all(supervisor, 0);
+        break;
+    case SIGHUP:
+        if (!supervisor->stopping) begin_reload(supervisor);
+        break;
     case SIGUSR2:
-        if (!supervisor->stopping) supervisor->options->upgrade(supervisor->options->context);
+        if (!supervisor->stopping) options->upgrade(options->context);
         break;
     default: break;
     }
+}
+
+/* Asks about the processes when that is due; returns how long until then. One that has not come up yet, or
+ * again, is not asked about. */
+static uint64_t watch(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = supervisor->options;
+    uint64_t now_ns = monotonic_ns();
+    if (options->watch_ns == 0) return UINT64_MAX;
+    if (now_ns < supervisor->watch_at_ns) return supervisor->watch_at_ns - now_ns;
+    supervisor->watch_at_ns = now_ns + options->watch_ns;
+    bool all = supervisor->told_ready;
+    for (uint32_t i = 0; i < options->n_processes; i++)
+        if (supervisor->processes[i].is_ready && !options->turns(options->context, i)) all = false;
+    if (all) options->all_turn(options->context);
+    return options->watch_ns;
 }
 
 int supervisor_run(const struct supervisor_options *options)
@@ -190,10 +240,11 @@ int supervisor_run(const struct supervisor_options *options)
         return 1;
     }
     do {
-        uint64_t wait_ns = start_due(&supervisor);
+        uint64_t wait_ns = start_due(&supervisor), watch_ns = watch(&supervisor);
+        if (watch_ns < wait_ns) wait_ns = watch_ns;
         struct timespec wait = {(time_t)(wait_ns / NS_PER_S), (long)(wait_ns % NS_PER_S)};
-        int number = sigtimedwait(&supervisor.signals, NULL, &wait);
-        if (number > 0) handle_signal(&supervisor, number);
+        siginfo_t info;
+        if (sigtimedwait(&supervisor.signals, &info, &wait) > 0) handle_signal(&supervisor, &info);
         reap(&supervisor);
     } while (!supervisor.stopping || any_alive(&supervisor));
     close(supervisor.ready_pipe[0]);

@@ -83,6 +83,7 @@ struct model_slot {
 struct telemetry_process {
     struct model_slot slots[TELEMETRY_MAX_MODELS];
     tally restarts, loads, load_failures;
+    tally turns;                   /* times that all its workers were seen to go round, for a watchdog */
     struct worker_stats workers[]; /* [n_workers + n_compute] */
 };
 
