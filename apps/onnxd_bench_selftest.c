@@ -109,9 +109,8 @@ static void *stall_server(void *argument)
 
 /* ---- the measurement ------------------------------------------------------------------------------- */
 
-static onnxd_status measure(const struct arguments *a, const struct load_url *url,
-                            const struct load_corpus *corpus, struct stall *stall, double *ret_drain_rate,
-                            struct load_result *ret, onnxd_error *err)
+static onnxd_status measure(const struct arguments *a, const struct load_target *target, struct stall *stall,
+                            double *ret_drain_rate, struct load_result *ret, onnxd_error *err)
 {
     struct load_options plan = {.n_connections = a->connections,
                                 .n_threads = 1,
@@ -124,7 +123,7 @@ static onnxd_status measure(const struct arguments *a, const struct load_url *ur
                                 .seed = 1};
     struct load_result capacity;
     pthread_t thread;
-    onnxd_status status = load_run(&plan, url, corpus, NULL, NULL, &capacity, err);
+    onnxd_status status = load_run(&plan, target, 1, NULL, NULL, &capacity, err);
     if (status != ONNXD_OK) return status;
     *ret_drain_rate = load_rate(&capacity);
     load_result_done(&capacity);
@@ -135,7 +134,7 @@ static onnxd_status measure(const struct arguments *a, const struct load_url *ur
         snprintf(err->message, sizeof err->message, "a thread could not be started");
         return ONNXD_ERR_NOMEM;
     }
-    status = load_run(&plan, url, corpus, NULL, NULL, ret, err);
+    status = load_run(&plan, target, 1, NULL, NULL, ret, err);
     pthread_join(thread, NULL);
     return status;
 }
@@ -170,20 +169,19 @@ static bool judge(const struct arguments *a, const struct load_result *r, const 
 
 static int run(const struct arguments *a)
 {
-    struct load_url url = {.host = "127.0.0.1", .path = "/"};
-    struct load_corpus corpus = {0};
+    struct load_target target = {.url = {.host = "127.0.0.1", .path = "/"}, .weight = 1};
     struct load_result result = {0};
     struct stall stall = {0};
     onnxd_error err = {0};
     double drain_rate = 0;
     bool good = false;
     struct rng rng = rng_seed(1);
-    stall.server = start_server(&url.port, &err);
+    stall.server = start_server(&target.url.port, &err);
     if (stall.server < 0) return cli_fail(command.name, &err);
-    snprintf(url.authority, sizeof url.authority, "127.0.0.1:%u", url.port);
+    snprintf(target.url.authority, sizeof target.url.authority, "127.0.0.1:%u", target.url.port);
     struct load_corpus_options body = {.body = "{\"features\":[${0..6},${0..23},${0.0..1.0}]}"};
-    onnxd_status status = load_corpus_build(&url, &body, &rng, &corpus, &err);
-    if (status == ONNXD_OK) status = measure(a, &url, &corpus, &stall, &drain_rate, &result, &err);
+    onnxd_status status = load_corpus_build(&target.url, &body, &rng, &target.corpus, &err);
+    if (status == ONNXD_OK) status = measure(a, &target, &stall, &drain_rate, &result, &err);
     kill(stall.server, SIGKILL);
     waitpid(stall.server, NULL, 0);
     if (status == ONNXD_OK && a->json) {
@@ -194,7 +192,7 @@ static int run(const struct arguments *a)
         buf_done(&buf);
     }
     if (status == ONNXD_OK) good = judge(a, &result, &stall, drain_rate);
-    load_corpus_done(&corpus);
+    load_corpus_done(&target.corpus);
     load_result_done(&result);
     if (status != ONNXD_OK) return cli_fail(command.name, &err);
     return good ? CLI_EXIT_OK : CLI_EXIT_FAILURE;

@@ -74,6 +74,8 @@ int onnxd_health_main(int argc, char **argv)
     if (code != CLI_GO_ON) return code;
     snprintf(own, sizeof own, "http://127.0.0.1:%u", settings.port);
     onnxd_status status = load_url_parse(n > 0 ? argv[1] : own, &url, &err);
+    if (status == ONNXD_OK && url.tls)
+        status = error_set(&err, ONNXD_ERR_UNSUPPORTED, "'%s': only http:// is offered", argv[1]);
     if (status == ONNXD_OK) status = ask(&url, settings.timeout_ms * NS_PER_MS, &answer, &err);
     if (status != ONNXD_OK) return cli_fail(command.name, &err);
     bool ready = answer.status == 200;

@@ -4,75 +4,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "protocol/schema.h"
 #include "tensor/dtype.h"
 #include "tensor/shape.h"
 
 #define MAX_INPUT_BYTES ((int64_t)1 << 31)
-
-/* ---- what the graph shows ------------------------------------------------------------------------ */
-
-static uint32_t input_of(const struct graph *graph, uint32_t value)
-{
-    for (uint32_t i = 0; i < graph->n_inputs; i++)
-        if (graph->inputs[i] == value) return i;
-    return GRAPH_NONE;
-}
-
-static void bound(struct input_range *range, size_t element, int64_t below)
-{
-    if (element < range->n && below > 0 && (range->below[element] == 0 || below < range->below[element]))
-        range->below[element] = below;
-}
-
-static void learn_from_assemble(struct input_ranges *ranges, const struct graph *graph,
-                                const struct node *node)
-{
-    enum { FIELDS = 5 }; /* source, column, table, ...: see op_assemble.c */
-    size_t n;
-    const int64_t *lookups = node_attribute_ints(node, "lookups", &n);
-    for (size_t i = 0; lookups != NULL && i + FIELDS <= n; i += FIELDS) {
-        if (lookups[i] >= node->n_in || lookups[i + 2] >= node->n_in) continue;
-        uint32_t input = input_of(graph, node->in[lookups[i]]);
-        const onnxd_tensor *table = graph->values[node->in[lookups[i + 2]]].info.constant;
-        if (input == GRAPH_NONE || table == NULL || table->rank < 1) continue;
-        bound(&ranges->inputs[input], (size_t)lookups[i + 1], table->dims[0]);
-    }
-}
-
-/* The value that `value` is a conversion or another shape of. */
-static uint32_t behind_conversions(const struct graph *graph, uint32_t value)
-{
-    static const char *const plain[] = {"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"};
-    for (uint32_t hops = 0; hops < 16; hops++) {
-        uint32_t producer = graph->values[value].producer;
-        if (producer == GRAPH_NONE || producer >= graph->n_nodes) break;
-        const struct node *node = graph->nodes[producer];
-        bool passes = false;
-        for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
-            passes |= strcmp(node->op_type, plain[i]) == 0;
-        if (!passes || node->in[0] == GRAPH_NONE) break;
-        value = node->in[0];
-    }
-    return value;
-}
-
-static void learn_from_gather(struct input_ranges *ranges, const struct graph *graph, const struct node *node)
-{
-    const onnxd_tensor *table = graph->values[node->in[0]].info.constant;
-    uint32_t input = input_of(graph, behind_conversions(graph, node->in[1]));
-    int64_t axis = node_attribute_int(node, "axis", 0);
-    if (table == NULL || input == GRAPH_NONE || axis < 0 || axis >= table->rank) return;
-    for (size_t k = 0; k < ranges->inputs[input].n; k++) bound(&ranges->inputs[input], k, table->dims[axis]);
-}
-
-static void learn(struct input_ranges *ranges, const struct graph *graph)
-{
-    for (uint32_t i = 0; i < graph->n_nodes; i++) {
-        const struct node *node = graph->nodes[i];
-        if (strcmp(node->op_type, "Assemble") == 0) learn_from_assemble(ranges, graph, node);
-        if (strcmp(node->op_type, "Gather") == 0) learn_from_gather(ranges, graph, node);
-    }
-}
 
 onnxd_status input_ranges_init(struct input_ranges *ranges, const struct graph *graph, const onnxd_tensor *in,
                                uint32_t n_inputs, onnxd_error *err)
@@ -89,7 +25,7 @@ onnxd_status input_ranges_init(struct input_ranges *ranges, const struct graph *
         input_ranges_done(&r);
         return error_set(err, ONNXD_ERR_NOMEM, "no memory for the inputs' ranges");
     }
-    if (graph != NULL) learn(&r, graph);
+    if (graph != NULL) index_ranges_learn(graph, r.inputs);
     *ranges = r;
     return ONNXD_OK;
 }
@@ -165,12 +101,24 @@ static onnxd_status shape_input(const onnxd_io_info *info, int64_t batch, onnxd_
 
 onnxd_status input_set_init(struct input_set *set, const onnxd_model *model, int64_t batch, onnxd_error *err)
 {
-    struct input_set s = {.n = onnxd_model_n_inputs(model)};
+    const onnxd_io_info *infos[PROTOCOL_MAX_INPUTS];
+    uint32_t n = onnxd_model_n_inputs(model);
+    if (n > PROTOCOL_MAX_INPUTS)
+        return error_set(err, ONNXD_ERR_LIMIT, "the model has %u inputs; at most %d can be drawn", n,
+                         PROTOCOL_MAX_INPUTS);
+    for (uint32_t i = 0; i < n; i++) infos[i] = onnxd_model_input(model, i);
+    return input_set_init_infos(set, infos, n, batch, err);
+}
+
+onnxd_status input_set_init_infos(struct input_set *set, const onnxd_io_info *const *infos, uint32_t n,
+                                  int64_t batch, onnxd_error *err)
+{
+    struct input_set s = {.n = n};
     s.tensors = calloc(s.n + 1u, sizeof *s.tensors);
     if (s.tensors == NULL) return error_set(err, ONNXD_ERR_NOMEM, "no memory for the inputs");
     onnxd_status status = ONNXD_OK;
     for (uint32_t i = 0; i < s.n && status == ONNXD_OK; i++) {
-        status = shape_input(onnxd_model_input(model, i), batch, &s.tensors[i], err);
+        status = shape_input(infos[i], batch, &s.tensors[i], err);
         if (status != ONNXD_OK) break;
         size_t n_bytes = (onnxd_tensor_n_bytes(&s.tensors[i]) / 64 + 1) * 64;
         s.tensors[i].data = aligned_alloc(64, n_bytes);

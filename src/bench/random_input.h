@@ -1,7 +1,7 @@
 /* bench/random_input.h - random inputs that a model accepts.
  *
  * Elements that index a table of the model are whole numbers below its height, as far as the graph shows
- * it (onnxd.Assemble, and Gather straight from an input); others are drawn from [0, 1), whole types from
+ * it (engine/index_ranges.h); others are drawn from [0, 1), whole types from
  * {0, 1}, and strings are "a". Where the graph hides a range, the model's own error says so at the first
  * run, and the caller asks for a file of rows.
  *
@@ -10,13 +10,8 @@
 #define BENCH_RANDOM_INPUT_H
 
 #include "base/rng.h"
-#include "graph/graph.h"
+#include "engine/index_ranges.h"
 #include "onnxd/onnxd.h"
-
-struct input_range {
-    size_t n;       /* elements of a row: product of dims[1..] */
-    int64_t *below; /* [n] whole numbers below this; 0: not an index */
-};
 
 struct input_ranges {
     struct input_range *inputs; /* [n_inputs] */
@@ -43,6 +38,10 @@ struct input_set { /* tensors with memory of their own */
  * the model leaves a rank open; ONNXD_ERR_TYPE for containers; ONNXD_ERR_LIMIT; ONNXD_ERR_NOMEM. */
 ONNXD_MUST_USE onnxd_status input_set_init(struct input_set *set, const onnxd_model *model, int64_t batch,
                                            onnxd_error *err);
+
+/* The same for inputs described otherwise: infos[n]. */
+ONNXD_MUST_USE onnxd_status input_set_init_infos(struct input_set *set, const onnxd_io_info *const *infos,
+                                                 uint32_t n, int64_t batch, onnxd_error *err);
 void input_set_done(struct input_set *set);
 
 #endif

@@ -169,7 +169,7 @@ static double measure(const struct load_result *r, const struct load_objective *
     const struct histogram *h = &r->record->response;
     switch (o->measure) {
     case LOAD_QUANTILE:
-        return quantile_has_enough(h->n, o->quantile) ? histogram_quantile(h, o->quantile) : NAN;
+        return quantile_has_enough(h->n, o->quantile) ? load_response_quantile(r, o->quantile) : NAN;
     case LOAD_MEAN: return h->n > 0 ? histogram_mean(h) : NAN;
     case LOAD_MAX: return h->n > 0 ? (double)h->max : NAN;
     case LOAD_RPS: return load_rate(r);

@@ -10,8 +10,7 @@
 #include "json/json_writer.h"
 #include "json/shortest.h"
 
-#define DEFAULT_VARIANTS 4096
-#define MAX_REQUESTS     (1u << 20)
+#define MAX_REQUESTS (1u << 20)
 
 /* ---- templates ------------------------------------------------------------------------------------- */
 
@@ -139,52 +138,63 @@ static uint32_t count_lines(const char *text, size_t n)
 
 /* ---- requests -------------------------------------------------------------------------------------- */
 
+struct body { /* of the request being written */
+    struct buf text, headers;
+    bool given;
+};
+
 static bool append_request(struct buf *all, const struct load_url *url, const struct load_corpus_options *o,
-                           const char *body, size_t n_body, bool has_body)
+                           const struct body *body)
 {
-    const char *method = o->method != NULL ? o->method : has_body ? "POST" : "GET";
+    const char *method = o->method != NULL ? o->method : body->given ? "POST" : "GET";
     buf_printf(all, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, url->path, url->authority);
-    if (has_body)
+    if (body->given)
         buf_printf(all, "Content-Type: %s\r\nContent-Length: %zu\r\n",
-                   o->content_type != NULL ? o->content_type : "application/json", n_body);
+                   o->content_type != NULL ? o->content_type : "application/json", body->text.n);
     if (o->close) buf_append_text(all, "Connection: close\r\n");
     if (o->headers != NULL) buf_append_text(all, o->headers);
+    if (body->headers.n > 0) buf_append(all, body->headers.data, body->headers.n);
     buf_append_text(all, "\r\n");
-    return buf_append(all, body, n_body) && !all->failed;
+    return buf_append(all, body->text.data, body->text.n) && !all->failed;
 }
 
 static onnxd_status append_body(const struct load_corpus_options *o, struct rows *rows, uint32_t i,
-                                struct rng *rng, struct buf *body, onnxd_error *err)
+                                struct rng *rng, struct body *body, onnxd_error *err)
 {
-    if (o->body != NULL) return expand(o->body, i, rng, body, err);
-    if (o->rows != NULL) return append_rows_body(rows, o->rows, o->batch > 1 ? o->batch : 1, body, err);
-    buf_append(body, o->raw_body, o->n_raw_body);
+    if (o->fn != NULL) return o->fn(o->context, i, rng, &body->text, &body->headers, err);
+    if (o->body != NULL) return expand(o->body, i, rng, &body->text, err);
+    if (o->rows != NULL)
+        return append_rows_body(rows, o->rows, o->batch > 1 ? o->batch : 1, &body->text, err);
+    buf_append(&body->text, o->raw_body, o->n_raw_body);
     return ONNXD_OK;
 }
 
 onnxd_status load_corpus_build(const struct load_url *url, const struct load_corpus_options *options,
                                struct rng *rng, struct load_corpus *ret, onnxd_error *err)
 {
-    struct buf all, body;
+    struct buf all;
+    struct body body = {.given = options->body != NULL || options->rows != NULL ||
+                                 options->raw_body != NULL || options->fn != NULL};
     struct rows rows = {options->rows, options->rows != NULL ? options->rows + options->n_rows_bytes : NULL,
                         0};
-    bool has_body = options->body != NULL || options->rows != NULL || options->raw_body != NULL;
     uint32_t n = 1;
-    if (options->body != NULL && strstr(options->body, "${") != NULL)
-        n = options->n_variants > 0 ? options->n_variants : DEFAULT_VARIANTS;
+    if (options->fn != NULL || (options->body != NULL && strstr(options->body, "${") != NULL))
+        n = options->n_variants > 0 ? options->n_variants : LOAD_DEFAULT_VARIANTS;
     if (options->rows != NULL) n = count_lines(options->rows, options->n_rows_bytes);
     if (n == 0) return error_set(err, ONNXD_ERR_FORMAT, "rows: the file has no row");
     onnxd_status status = ONNXD_OK;
     struct load_request *requests = calloc(n, sizeof *requests);
     size_t *ends = calloc(n, sizeof *ends);
     buf_init(&all, LOAD_MAX_CORPUS_BYTES);
-    buf_init(&body, LOAD_MAX_CORPUS_BYTES);
+    buf_init(&body.text, LOAD_MAX_CORPUS_BYTES);
+    buf_init(&body.headers, 4096);
     if (requests == NULL || ends == NULL)
         status = error_set(err, ONNXD_ERR_NOMEM, "no memory for %u requests", n);
     for (uint32_t i = 0; i < n && status == ONNXD_OK; i++) {
-        buf_reset(&body);
+        buf_reset(&body.text);
+        buf_reset(&body.headers);
         status = append_body(options, &rows, i, rng, &body, err);
-        if (status == ONNXD_OK && !append_request(&all, url, options, body.data, body.n, has_body))
+        if (status == ONNXD_OK && !append_request(&all, url, options, &body))
             status = error_set(err, ONNXD_ERR_LIMIT, "the requests take more than %u MiB",
                                LOAD_MAX_CORPUS_BYTES >> 20);
         if (status == ONNXD_OK) ends[i] = all.n;
@@ -194,13 +204,41 @@ onnxd_status load_corpus_build(const struct load_url *url, const struct load_cor
         requests[i] = (struct load_request){all.data + from, ends[i] - from};
     }
     free(ends);
-    buf_done(&body);
+    buf_done(&body.text);
+    buf_done(&body.headers);
     if (status != ONNXD_OK) {
         free(requests);
         buf_done(&all);
         return status;
     }
     *ret = (struct load_corpus){requests, n, all.data, (double)all.n / n};
+    return ONNXD_OK;
+}
+
+onnxd_status load_corpus_closing(const struct load_corpus *corpus, struct load_corpus *ret, onnxd_error *err)
+{
+    static const char close_line[] = "Connection: close\r\n";
+    struct buf all;
+    struct load_request *requests = calloc(corpus->n + 1u, sizeof *requests);
+    buf_init(&all, LOAD_MAX_CORPUS_BYTES);
+    for (uint32_t i = 0; requests != NULL && i < corpus->n; i++) {
+        const struct load_request *r = &corpus->requests[i];
+        const char *line_end = memmem(r->bytes, r->n, "\r\n", 2);
+        size_t n_line = line_end != NULL ? (size_t)(line_end - r->bytes) + 2 : 0;
+        buf_append(&all, r->bytes, n_line);
+        buf_append_text(&all, close_line);
+        buf_append(&all, r->bytes + n_line, r->n - n_line);
+        requests[i].n = r->n + sizeof close_line - 1;
+    }
+    if (requests == NULL || all.failed) {
+        free(requests);
+        buf_done(&all);
+        return error_set(err, ONNXD_ERR_LIMIT, "the requests take more than %u MiB",
+                         LOAD_MAX_CORPUS_BYTES >> 20);
+    }
+    const char *at = all.data;
+    for (uint32_t i = 0; i < corpus->n; at += requests[i++].n) requests[i].bytes = at;
+    *ret = (struct load_corpus){requests, corpus->n, all.data, (double)all.n / corpus->n};
     return ONNXD_OK;
 }
 

@@ -16,10 +16,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/rng.h"
 #include "load/load_options.h"
 
 #define LOAD_MAX_CORPUS_BYTES (256u << 20)
+#define LOAD_DEFAULT_VARIANTS 4096u
 
 struct load_request {
     const char *bytes;
@@ -33,6 +35,10 @@ struct load_corpus {
     double mean_bytes;
 };
 
+/* Writes body number i, and header lines of its own (each with its CRLF) into `headers`. */
+typedef onnxd_status (*load_body_fn)(void *context, uint32_t i, struct rng *rng, struct buf *body,
+                                     struct buf *headers, onnxd_error *err);
+
 struct load_corpus_options {
     const char *method; /* NULL: POST with a body, else GET */
     const char *body;   /* a template, or NULL */
@@ -40,8 +46,10 @@ struct load_corpus_options {
     size_t n_rows_bytes;
     const char *raw_body; /* bytes sent as they are (binary tensors), or NULL */
     size_t n_raw_body;
+    load_body_fn fn; /* makes the bodies, or NULL */
+    void *context;
     uint32_t batch;           /* rows in a request, of a rows file; 0 means 1 */
-    uint32_t n_variants;      /* different bodies made of a template; 0 means 4096 */
+    uint32_t n_variants;      /* different bodies made of a template or by fn; 0 means 4096 */
     const char *content_type; /* NULL: application/json */
     const char *headers;      /* whole lines, each with its CRLF, or NULL */
     bool close;               /* asks for a new connection each time */
@@ -52,6 +60,11 @@ struct load_corpus_options {
 ONNXD_MUST_USE onnxd_status load_corpus_build(const struct load_url *url,
                                               const struct load_corpus_options *options, struct rng *rng,
                                               struct load_corpus *ret, onnxd_error *err);
+
+/* A copy whose requests ask for the connection to be closed behind the answer. ONNXD_ERR_LIMIT,
+ * ONNXD_ERR_NOMEM. */
+ONNXD_MUST_USE onnxd_status load_corpus_closing(const struct load_corpus *corpus, struct load_corpus *ret,
+                                                onnxd_error *err);
 void load_corpus_done(struct load_corpus *corpus);
 
 #endif

@@ -114,10 +114,9 @@ double load_requests_asked(const struct load_options *options)
 
 onnxd_status load_url_parse(const char *text, struct load_url *ret, onnxd_error *err)
 {
-    struct load_url url = {.port = 80};
-    if (strncmp(text, "https://", 8) == 0)
-        return error_set(err, ONNXD_ERR_UNSUPPORTED, "'%s': only http:// is offered", text);
-    const char *at = strncmp(text, "http://", 7) == 0 ? text + 7 : text;
+    struct load_url url = {.tls = strncmp(text, "https://", 8) == 0};
+    url.port = url.tls ? 443 : 80;
+    const char *at = url.tls ? text + 8 : strncmp(text, "http://", 7) == 0 ? text + 7 : text;
     size_t n_authority = strcspn(at, "/?");
     const char *path = at + n_authority;
     bool bracket = *at == '[';
@@ -125,7 +124,8 @@ onnxd_status load_url_parse(const char *text, struct load_url *ret, onnxd_error 
     const char *host = at + bracket, *after = at + n_host + bracket;
     n_host -= bracket;
     if (n_host == 0 || n_host >= sizeof url.host || n_authority >= sizeof url.authority ||
-        strlen(path) + 2 > sizeof url.path || strpbrk(text, " \r\n\t") != NULL || after > path)
+        strlen(path) + 2 > sizeof url.path || strpbrk(text, " \r\n\t") != NULL || after > path ||
+        strstr(at, "://") == at + strcspn(at, ":/?"))
         return error_set(err, ONNXD_ERR_ARGUMENT, "'%.200s': expected http://host:port/path", text);
     memcpy(url.host, host, n_host);
     memcpy(url.authority, at, n_authority);

@@ -21,11 +21,15 @@ struct load_options {
     uint32_t pipeline; /* requests under way on a connection, closed loop only */
     struct load_stage stages[LOAD_MAX_STAGES];
     uint32_t n_stages;
-    uint64_t warm_up_ns;  /* before the first stage, at its rate, not recorded */
-    uint64_t timeout_ns;  /* of one request */
-    uint64_t spin_ns;     /* open loop: this long before a request is due, waiting turns into polling */
-    bool poisson;         /* random gaps between requests instead of equal ones */
-    bool new_connections; /* one for each request */
+    uint64_t warm_up_ns;   /* before the first stage, at its rate, not recorded */
+    uint64_t timeout_ns;   /* of one request */
+    uint64_t spin_ns;      /* open loop: this long before a request is due, waiting turns into polling */
+    bool busy;             /* open loop: never sleeps; the finest timing for a whole CPU */
+    uint64_t sample_bytes; /* memory for exact samples, of all threads; 0: none are kept */
+    bool insecure;         /* https: any certificate will do */
+    const char *ca_path;   /* https: trusted certificates (PEM); NULL: the system's */
+    bool poisson;          /* random gaps between requests instead of equal ones */
+    bool new_connections;  /* one for each request */
     uint64_t seed;
 };
 
@@ -57,9 +61,10 @@ struct load_url {
     uint16_t port;
     char path[1024];     /* from the first slash on, with the query */
     char authority[272]; /* as the Host header tells it */
+    bool tls;            /* https */
 };
 
-/* http://host[:port][/path]. ONNXD_ERR_ARGUMENT, ONNXD_ERR_UNSUPPORTED (https). */
+/* http[s]://host[:port][/path]. ONNXD_ERR_ARGUMENT. */
 ONNXD_MUST_USE onnxd_status load_url_parse(const char *text, struct load_url *ret, onnxd_error *err);
 
 #endif

@@ -2,12 +2,9 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "json/json_writer.h"
-
-const struct load_quantile load_quantiles[LOAD_N_QUANTILES] = {
-    {0.5, "p50"},  {0.75, "p75"},    {0.9, "p90"},      {0.95, "p95"},
-    {0.99, "p99"}, {0.999, "p99.9"}, {0.9999, "p99.99"}};
 
 void load_format_time(double ns, char *out, size_t size)
 {
@@ -52,20 +49,82 @@ static void text_summary(struct buf *buf, const char *name, const struct histogr
                h->n > 0 ? 100.0 * (double)within / (double)h->n : 0);
 }
 
+/* "[1.02ms, 1.31ms]", or "" where nothing is known. */
+static void format_interval(const struct interval *i, char *out, size_t size)
+{
+    char low[16], high[16];
+    out[0] = 0;
+    if (!isfinite(i->low) || !isfinite(i->high)) return;
+    load_format_time(i->low, low, sizeof low);
+    load_format_time(i->high, high, sizeof high);
+    snprintf(out, size, "[%s, %s]", low, high);
+}
+
+void load_format_basis(const struct load_result *r, char *out, size_t size)
+{
+    int n = r->samples != NULL
+                ? snprintf(out, size, "exact, of %llu samples", (unsigned long long)r->n_samples)
+                : snprintf(out, size, "from a histogram, to within 0.8 %%");
+    if (n < 0 || (size_t)n >= size) return;
+    if (r->estimates.n_blocks > 0)
+        snprintf(out + n, size - (size_t)n, "; 95 %% intervals by resampling the run's %u intervals of %g s",
+                 r->estimates.n_blocks, r->interval_s);
+    else
+        snprintf(out + n, size - (size_t)n, "; too short a run for intervals");
+}
+
 static void text_quantiles(struct buf *buf, const struct load_result *r)
 {
-    bool open = load_is_open(&r->options);
-    buf_printf(buf, "  Latency Distribution%s\n", open ? "   response   service" : "");
+    bool open = load_is_open(&r->options), sure = r->estimates.n_blocks > 0;
+    char basis[160];
+    buf_printf(buf, "  Latency Distribution%s%s\n", open ? "   response   service" : "",
+               sure ? open ? "   95 % interval of response" : "            95 % interval" : "");
     for (int i = 0; i < LOAD_N_QUANTILES; i++) {
-        const struct histogram *h = &r->record->response;
-        char response[16], service[16];
-        load_format_time(histogram_quantile(h, load_quantiles[i].q), response, sizeof response);
+        char response[16], service[16], interval[48];
+        load_format_time(r->estimates.quantiles[i].point, response, sizeof response);
         load_format_time(histogram_quantile(&r->record->service, load_quantiles[i].q), service,
                          sizeof service);
-        bool enough = quantile_has_enough(h->n, load_quantiles[i].q);
+        format_interval(&r->estimates.quantiles[i], interval, sizeof interval);
+        bool enough = quantile_has_enough(r->record->response.n, load_quantiles[i].q);
         buf_printf(buf, "    %7.3f%%  %9s", load_quantiles[i].q * 100, enough ? response : "-");
         if (open) buf_printf(buf, " %9s", enough ? service : "-");
-        buf_append_text(buf, enough ? "\n" : "  (fewer than ten samples above it)\n");
+        buf_printf(buf, "   %s\n", enough ? interval : "(fewer than ten samples above it)");
+    }
+    load_format_basis(r, basis, sizeof basis);
+    buf_printf(buf, "    (%s)\n", basis);
+}
+
+static void text_group(struct buf *buf, const struct histogram *h)
+{
+    char p50[16], p99[16], max[16];
+    load_format_time(histogram_quantile(h, 0.5), p50, sizeof p50);
+    load_format_time(histogram_quantile(h, 0.99), p99, sizeof p99);
+    load_format_time((double)h->max, max, sizeof max);
+    buf_printf(buf, "%10llu %9s %9s %9s", (unsigned long long)h->n, p50,
+               quantile_has_enough(h->n, 0.99) ? p99 : "-", max);
+}
+
+/* Replies by status and by target, where there is more than one of either. */
+static void text_groups(struct buf *buf, const struct load_result *r, struct histogram *scratch)
+{
+    uint32_t n_status = 0;
+    for (int i = 0; i < LOAD_N_STATUS; i++) n_status += r->record->status[i] > 0;
+    if (n_status > 1) buf_append_text(buf, "  Status       Count       p50       p99       Max\n");
+    for (int i = 0; i < LOAD_N_STATUS && n_status > 1; i++) {
+        if (r->record->status[i] == 0) continue;
+        load_record_select(r->record, UINT32_MAX, (uint16_t)i, scratch);
+        buf_printf(buf, "    %d  ", i);
+        text_group(buf, scratch);
+        buf_append_char(buf, '\n');
+    }
+    if (r->n_targets > 1)
+        buf_append_text(buf, "  Target       Count       p50       p99       Max    Failed\n");
+    for (uint32_t i = 0; i < r->n_targets && r->n_targets > 1; i++) {
+        load_record_select(r->record, i, 0, scratch);
+        buf_printf(buf, "    %-3u  ", i + 1);
+        text_group(buf, scratch);
+        buf_printf(buf, " %9llu   %s (weight %g)\n", (unsigned long long)r->record->target_faults[i],
+                   r->targets[i].url, r->targets[i].weight);
     }
 }
 
@@ -82,15 +141,7 @@ static void text_faults(struct buf *buf, const struct load_result *r)
         buf_append_char(buf, '\n');
     }
     uint64_t bad = load_n_errors(rec) - faults;
-    if (bad == 0) return;
-    buf_printf(buf, "  Non-2xx or 3xx responses: %llu (", (unsigned long long)bad);
-    bool first = true;
-    for (int i = 400; i < LOAD_N_STATUS; i++) {
-        if (rec->status[i] == 0) continue;
-        buf_printf(buf, "%s%d: %llu", first ? "" : ", ", i, (unsigned long long)rec->status[i]);
-        first = false;
-    }
-    buf_append_text(buf, ")\n");
+    if (bad > 0) buf_printf(buf, "  Non-2xx or 3xx responses: %llu\n", (unsigned long long)bad);
 }
 
 static void text_audit(struct buf *buf, const struct load_result *r)
@@ -143,6 +194,9 @@ void load_report_text(const struct load_result *r, const struct load_objective *
     text_summary(buf, load_is_open(&r->options) ? "Response" : "Latency", &r->record->response);
     if (load_is_open(&r->options)) text_summary(buf, "Service", &r->record->service);
     text_quantiles(buf, r);
+    struct histogram *scratch = calloc(1, sizeof *scratch);
+    if (scratch != NULL) text_groups(buf, r, scratch);
+    free(scratch);
     buf_printf(buf, "  %llu requests in %.2fs, %.2fMB read\n", (unsigned long long)r->record->n_done,
                r->elapsed_s, (double)r->record->bytes_read / 1048576);
     text_faults(buf, r);
@@ -160,7 +214,15 @@ void load_report_text(const struct load_result *r, const struct load_objective *
 
 /* ---- JSON ------------------------------------------------------------------------------------------ */
 
-static void json_times(struct json_writer *w, const char *name, const struct histogram *h)
+static void json_member(struct json_writer *w, const char *name, double value)
+{
+    json_key(w, name);
+    json_fixed(w, value, 6);
+}
+
+/* The exact samples' percentiles where `exact` has them, else the histogram's. */
+static void json_times(struct json_writer *w, const char *name, const struct histogram *h,
+                       const struct load_result *exact)
 {
     json_key(w, name);
     json_begin_object(w);
@@ -175,7 +237,11 @@ static void json_times(struct json_writer *w, const char *name, const struct his
     for (int i = 0; i < LOAD_N_QUANTILES; i++) {
         json_key(w, load_quantiles[i].name);
         if (quantile_has_enough(h->n, load_quantiles[i].q))
-            json_fixed(w, histogram_quantile(h, load_quantiles[i].q) / 1e3, 3);
+            json_fixed(w,
+                       (exact != NULL ? load_response_quantile(exact, load_quantiles[i].q)
+                                      : histogram_quantile(h, load_quantiles[i].q)) /
+                           1e3,
+                       3);
         else
             json_null(w);
     }
@@ -184,10 +250,62 @@ static void json_times(struct json_writer *w, const char *name, const struct his
     json_end_object(w);
 }
 
-static void json_member(struct json_writer *w, const char *name, double value)
+static void json_interval(struct json_writer *w, const char *name, const struct interval *i, double scale)
 {
     json_key(w, name);
-    json_fixed(w, value, 6);
+    if (!isfinite(i->low) || !isfinite(i->high)) {
+        json_null(w);
+        return;
+    }
+    json_begin_array(w);
+    json_fixed(w, i->low * scale, 3);
+    json_fixed(w, i->high * scale, 3);
+    json_end_array(w);
+}
+
+static void json_estimates(struct json_writer *w, const struct load_result *r)
+{
+    char basis[160];
+    load_format_basis(r, basis, sizeof basis);
+    json_key(w, "exact_samples");
+    json_bool(w, r->samples != NULL);
+    json_key(w, "basis");
+    json_string(w, basis);
+    json_key(w, "response_us_interval_95");
+    json_begin_object(w);
+    for (int i = 0; i < LOAD_N_QUANTILES; i++)
+        json_interval(w, load_quantiles[i].name, &r->estimates.quantiles[i], 1e-3);
+    json_interval(w, "mean", &r->estimates.mean_ns, 1e-3);
+    json_end_object(w);
+    json_interval(w, "requests_per_s_interval_95", &r->estimates.rate, 1);
+}
+
+static void json_groups(struct json_writer *w, const struct load_result *r, struct histogram *scratch)
+{
+    json_key(w, "by_status");
+    json_begin_object(w);
+    for (int i = 0; i < LOAD_N_STATUS; i++) {
+        char code[8];
+        if (r->record->status[i] == 0) continue;
+        snprintf(code, sizeof code, "%d", i);
+        load_record_select(r->record, UINT32_MAX, (uint16_t)i, scratch);
+        json_times(w, code, scratch, NULL);
+    }
+    json_end_object(w);
+    json_key(w, "targets");
+    json_begin_array(w);
+    for (uint32_t i = 0; i < r->n_targets; i++) {
+        json_begin_object(w);
+        json_key(w, "url");
+        json_string(w, r->targets[i].url);
+        json_member(w, "weight", r->targets[i].weight);
+        json_key(w, "failed");
+        json_u64(w, r->record->target_faults[i]);
+        load_record_select(r->record, i, 0, scratch);
+        json_times(w, "response_us", scratch, NULL);
+        json_end_object(w);
+    }
+    json_end_array(w);
 }
 
 static void json_audit(struct json_writer *w, const struct load_audit *a)
@@ -295,9 +413,13 @@ void load_report_json(const struct load_result *r, const struct load_objective *
     json_key(&w, "bytes_read");
     json_u64(&w, r->record->bytes_read);
     json_counts(&w, r->record);
-    json_times(&w, "response_us", &r->record->response);
-    json_times(&w, "service_us", &r->record->service);
-    if (load_is_open(&r->options)) json_times(&w, "sent_late_us", &r->record->lateness);
+    json_times(&w, "response_us", &r->record->response, r);
+    json_estimates(&w, r);
+    json_times(&w, "service_us", &r->record->service, NULL);
+    if (load_is_open(&r->options)) json_times(&w, "sent_late_us", &r->record->lateness, NULL);
+    struct histogram *scratch = calloc(1, sizeof *scratch);
+    if (scratch != NULL) json_groups(&w, r, scratch);
+    free(scratch);
     json_audit(&w, &r->audit);
     json_objectives(&w, o, n);
     json_course(&w, r);
@@ -328,7 +450,7 @@ void load_report_markdown(const struct load_result *r, const struct load_objecti
                load_error_share(r->record) * 100);
     for (int i = 0; i < LOAD_N_QUANTILES; i++) {
         bool enough = quantile_has_enough(r->record->response.n, load_quantiles[i].q);
-        load_format_time(histogram_quantile(&r->record->response, load_quantiles[i].q), text, sizeof text);
+        load_format_time(r->estimates.quantiles[i].point, text, sizeof text);
         buf_printf(buf, "| %s | %s |\n", load_quantiles[i].name, enough ? text : "too few samples");
     }
     load_format_time((double)r->record->response.max, text, sizeof text);

@@ -25,12 +25,8 @@ void load_format_time(double ns, char *out, size_t size);
 /* "p99<1ms: kept, found 312us" */
 void load_format_objective(const struct load_objective *o, char *out, size_t size);
 
-/* The quantiles that reports show. */
-#define LOAD_N_QUANTILES 7
-extern const struct load_quantile {
-    double q;
-    const char *name; /* "p99.9" */
-} load_quantiles[LOAD_N_QUANTILES];
+/* Where the percentiles come from, and how sure they are: "exact, of 12345 samples; 95 % intervals by ..." */
+void load_format_basis(const struct load_result *r, char *out, size_t size);
 
 /* "64 connections, closed loop, 10s" */
 void load_describe(const struct load_result *r, char *out, size_t size);

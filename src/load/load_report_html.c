@@ -1,24 +1,33 @@
 /* The result as one HTML page: a table that explains itself, three charts, no script and no other file. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "stats/line_chart.h"
 #include "load/load_report.h"
 
 static const char head[] =
     "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
-    "content='width=device-width'>\n"
-    "<title>onnxd bench load</title><style>\n"
-    "body{font:15px/1.5 system-ui,sans-serif;color:#1d2430;max-width:820px;margin:2em auto;padding:0 1em}\n"
-    "h1{font-size:1.4em;margin-bottom:0}h2{font-size:1.1em;margin-top:2em}p.s{color:#5a6472;margin-top:.2em}"
-    "\n"
+    "content='width=device-width'><meta name='color-scheme' content='light dark'>\n"
+    "<link rel='icon' href='data:,'><title>onnxd bench load</title><style>\n"
+    ":root{--page:#fff;--text:#1d2430;--soft:#5a6472;--line:#e3e6ea;--axis:#9aa3ad;--good:#1b8a5a;"
+    "--good-page:#eef8f3;--mind:#c77700;--mind-page:#fdf5e8;--c1:#2563eb;--c2:#c77700;--c3:#b42318;--c4:#"
+    "8a94a0}\n"
+    "@media(prefers-color-scheme:dark){:root{--page:#14181f;--text:#e6e9ee;--soft:#9aa5b3;--line:#2a313c;"
+    "--axis:#5d6875;--good:#3fbf86;--good-page:#15291f;--mind:#e0a040;--mind-page:#2d2414;--c1:#6f9dff;"
+    "--c2:#e0a040;--c3:#ff7a6e;--c4:#7d8896}}\n"
+    "body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--page);max-width:820px;"
+    "margin:2em auto;padding:0 1em}\n"
+    "h1{font-size:1.4em;margin-bottom:0;overflow-wrap:anywhere}h2{font-size:1.1em;margin-top:2em}"
+    "p.s{color:var(--soft);margin-top:.2em}\n"
     "table{border-collapse:collapse;width:100%}td,th{padding:.35em .6em;border-bottom:1px solid "
-    "#e3e6ea;text-align:left;vertical-align:top}\n"
-    "td.v{white-space:nowrap;font-variant-numeric:tabular-nums;font-weight:600}td.e{color:#5a6472}\n"
-    "svg{width:100%;height:auto;margin-top:.6em}svg text{font:11px system-ui,sans-serif;fill:#5a6472}svg "
-    "text.t{font-size:14px;fill:#1d2430}\n"
-    ".b{padding:.7em 1em;border-left:4px solid "
-    "#1b8a5a;background:#eef8f3}.b.w{border-color:#c77700;background:#fdf5e8}\n"
+    "var(--line);text-align:left;vertical-align:top}th{font-weight:600;color:var(--soft)}\n"
+    "td.v{white-space:nowrap;font-variant-numeric:tabular-nums;font-weight:600}td.v small{display:block;"
+    "font-weight:400;color:var(--soft)}td.e{color:var(--soft)}td.u{overflow-wrap:anywhere}\n"
+    "svg{width:100%;height:auto;margin-top:.6em}svg text{font:11px system-ui,sans-serif;fill:var(--soft)}"
+    "svg text.t{font-size:14px;fill:var(--text)}\n"
+    ".b{padding:.7em 1em;border-left:4px solid var(--good);background:var(--good-page)}"
+    ".b.w{border-color:var(--mind);background:var(--mind-page)}\n"
     "</style></head><body>\n";
 
 static void append_escaped(struct buf *buf, const char *text)
@@ -37,23 +46,38 @@ static void append_escaped(struct buf *buf, const char *text)
     }
 }
 
-static void row(struct buf *buf, const char *name, const char *value, const char *explanation)
+/* `range`: how sure the value is, or "". */
+static void row_with_range(struct buf *buf, const char *name, const char *value, const char *range,
+                           const char *explanation)
 {
     buf_append_text(buf, "<tr><td>");
     append_escaped(buf, name);
     buf_append_text(buf, "</td><td class='v'>");
     append_escaped(buf, value);
+    if (range[0] != 0) buf_printf(buf, "<small>%s</small>", range);
     buf_append_text(buf, "</td><td class='e'>");
     append_escaped(buf, explanation);
     buf_append_text(buf, "</td></tr>\n");
 }
 
-static void time_row(struct buf *buf, const struct load_result *r, double q, const char *name,
-                     const char *explanation)
+static void row(struct buf *buf, const char *name, const char *value, const char *explanation)
 {
-    char value[32];
-    load_format_time(histogram_quantile(&r->record->response, q), value, sizeof value);
-    row(buf, name, quantile_has_enough(r->record->response.n, q) ? value : "too few samples", explanation);
+    row_with_range(buf, name, value, "", explanation);
+}
+
+static void time_row(struct buf *buf, const struct load_result *r, int quantile, const char *explanation)
+{
+    char value[32], low[16], high[16], range[64] = "";
+    const struct interval *i = &r->estimates.quantiles[quantile];
+    bool enough = quantile_has_enough(r->record->response.n, load_quantiles[quantile].q);
+    load_format_time(i->point, value, sizeof value);
+    if (enough && isfinite(i->low)) {
+        load_format_time(i->low, low, sizeof low);
+        load_format_time(i->high, high, sizeof high);
+        snprintf(range, sizeof range, "%s to %s", low, high);
+    }
+    row_with_range(buf, load_quantiles[quantile].name, enough ? value : "too few samples", range,
+                   explanation);
 }
 
 static void headline_table(struct buf *buf, const struct load_result *r)
@@ -66,13 +90,11 @@ static void headline_table(struct buf *buf, const struct load_result *r)
     snprintf(value, sizeof value, "%.4g %%", load_error_share(r->record) * 100);
     row(buf, "Errors", value,
         "Requests that broke, timed out, were never sent, or got a status of 400 and above.");
-    time_row(buf, r, 0.5, "p50",
-             "Half of all requests were answered faster than this: the usual experience.");
+    time_row(buf, r, 0, "Half of all requests were answered faster than this: the usual experience.");
     time_row(
-        buf, r, 0.99, "p99",
+        buf, r, 4,
         "One request in a hundred took longer. A page that makes a hundred requests meets it every time.");
-    time_row(buf, r, 0.999, "p99.9",
-             "One in a thousand took longer: pauses, queues and other processes show here.");
+    time_row(buf, r, 5, "One in a thousand took longer: pauses, queues and other processes show here.");
     load_format_time((double)r->record->response.max, value, sizeof value);
     row(buf, "Longest", value, "The slowest request of the run.");
     if (open) {
@@ -81,7 +103,59 @@ static void headline_table(struct buf *buf, const struct load_result *r)
             "Counted from the sending instead of the due time. It hides waiting that the server causes; "
             "compare it with p99 above.");
     }
+    char basis[160];
+    load_format_basis(r, basis, sizeof basis);
+    buf_append_text(buf, "</table><p class='s'>Percentiles are ");
+    append_escaped(buf, basis);
+    buf_append_text(buf, ". The small range below a figure holds its true value with 95 % confidence.</p>\n");
+}
+
+static void group_row(struct buf *buf, const char *name, const struct histogram *h, uint64_t n_failed)
+{
+    char p50[16], p99[16], max[16];
+    load_format_time(histogram_quantile(h, 0.5), p50, sizeof p50);
+    load_format_time(histogram_quantile(h, 0.99), p99, sizeof p99);
+    load_format_time((double)h->max, max, sizeof max);
+    buf_append_text(buf, "<tr><td class='u'>");
+    append_escaped(buf, name);
+    buf_printf(buf,
+               "</td><td class='v'>%llu</td><td class='v'>%s</td><td class='v'>%s</td><td class='v'>%s</td>",
+               (unsigned long long)h->n, p50, quantile_has_enough(h->n, 0.99) ? p99 : "-", max);
+    buf_printf(buf, "<td class='v'>%llu</td></tr>\n", (unsigned long long)n_failed);
+}
+
+/* By target and by status, where there is more than one. */
+static void group_tables(struct buf *buf, const struct load_result *r, struct histogram *scratch)
+{
+    static const char columns[] =
+        "<th>replies</th><th>p50</th><th>p99</th><th>longest</th><th>%s</th></tr>\n";
+    uint32_t n_status = 0;
+    for (int i = 0; i < LOAD_N_STATUS; i++) n_status += r->record->status[i] > 0;
+    if (r->n_targets > 1) buf_append_text(buf, "<h2>By target</h2><table><tr><th>URL</th>");
+    if (r->n_targets > 1) buf_printf(buf, columns, "failed");
+    for (uint32_t i = 0; i < r->n_targets && r->n_targets > 1; i++) {
+        load_record_select(r->record, i, 0, scratch);
+        group_row(buf, r->targets[i].url, scratch, r->record->target_faults[i]);
+    }
+    if (r->n_targets > 1) buf_append_text(buf, "</table>\n");
+    if (n_status < 2) return;
+    buf_append_text(buf, "<h2>By status</h2><table><tr><th>status</th>");
+    buf_printf(buf, columns, "errors");
+    for (int i = 0; i < LOAD_N_STATUS; i++) {
+        char code[8];
+        if (r->record->status[i] == 0) continue;
+        snprintf(code, sizeof code, "%d", i);
+        load_record_select(r->record, UINT32_MAX, (uint16_t)i, scratch);
+        group_row(buf, code, scratch, i >= 400 ? r->record->status[i] : 0);
+    }
     buf_append_text(buf, "</table>\n");
+}
+
+static void verdict_box(struct buf *buf, const struct load_audit *a)
+{
+    buf_printf(buf, "<p class='b%s'>", a->client_limited ? " w" : "");
+    append_escaped(buf, a->verdict);
+    buf_append_text(buf, "</p>\n");
 }
 
 static void audit_table(struct buf *buf, const struct load_result *r)
@@ -89,9 +163,8 @@ static void audit_table(struct buf *buf, const struct load_result *r)
     const struct load_audit *a = &r->audit;
     char value[64];
     buf_append_text(buf, "<h2>Can these figures be trusted?</h2>\n");
-    buf_printf(buf, "<p class='b%s'>", a->client_limited ? " w" : "");
-    append_escaped(buf, a->verdict);
-    buf_append_text(buf, "</p><table>\n");
+    verdict_box(buf, a);
+    buf_append_text(buf, "<table>\n");
     if (a->rate_asked > 0) {
         snprintf(value, sizeof value, "%.0f of %.0f /s", a->rate_reached, a->rate_asked);
         row(buf, "Rate", value, "Answered, of those that fell due by the clock.");
@@ -135,19 +208,20 @@ static void percentile_chart(struct buf *buf, const struct load_result *r)
         x[n] = n / 20.0;
         double q = 1 - pow(10, -x[n]);
         if (n > 20 && !quantile_has_enough(r->record->response.n, q)) break;
-        response[n] = histogram_quantile(&r->record->response, q);
+        response[n] = load_response_quantile(r, q);
         service[n] = histogram_quantile(&r->record->service, q);
     }
-    struct line_chart chart = {.title = "Time by percentile",
-                               .x_name = "share of requests that were faster",
-                               .x = x,
-                               .n = n,
-                               .lines = {{"response", "#2563eb", response}, {"service", "#9aa3ad", service}},
-                               .n_lines = load_is_open(&r->options) ? 2 : 1,
-                               .log_y = true,
-                               .x_ticks = ticks,
-                               .n_x_ticks = sizeof ticks / sizeof ticks[0],
-                               .format_y = load_format_time};
+    struct line_chart chart = {
+        .title = "Time by percentile",
+        .x_name = "share of requests that were faster",
+        .x = x,
+        .n = n,
+        .lines = {{"response", "var(--c1)", response}, {"service", "var(--c4)", service}},
+        .n_lines = load_is_open(&r->options) ? 2 : 1,
+        .log_y = true,
+        .x_ticks = ticks,
+        .n_x_ticks = sizeof ticks / sizeof ticks[0],
+        .format_y = load_format_time};
     line_chart_svg(&chart, buf);
     buf_append_text(buf, "<p class='s'>Read to the right for rarer, slower requests. A flat line is an even "
                          "server; a step is a pause or "
@@ -172,7 +246,7 @@ static void course_charts(struct buf *buf, const struct load_result *r)
         .x_name = "seconds",
         .x = x,
         .n = r->n_intervals,
-        .lines = {{"p50", "#2563eb", p50}, {"p99", "#c77700", p99}, {"longest", "#b42318", max}},
+        .lines = {{"p50", "var(--c1)", p50}, {"p99", "var(--c2)", p99}, {"longest", "var(--c3)", max}},
         .n_lines = 3,
         .log_y = true,
         .format_y = load_format_time};
@@ -180,7 +254,7 @@ static void course_charts(struct buf *buf, const struct load_result *r)
                                .x_name = "seconds",
                                .x = x,
                                .n = r->n_intervals,
-                               .lines = {{"answered", "#2563eb", rate}, {"asked", "#9aa3ad", asked}},
+                               .lines = {{"answered", "var(--c1)", rate}, {"asked", "var(--c4)", asked}},
                                .n_lines = load_is_open(&r->options) ? 2 : 1,
                                .format_y = format_rate};
     line_chart_svg(&times, buf);
@@ -201,6 +275,7 @@ void load_report_html(const struct load_result *r, const struct load_objective *
     append_escaped(buf, what);
     buf_printf(buf, "; measured for %.1f s after %.1f s of warm-up; %llu requests</p>\n", r->elapsed_s,
                (double)r->options.warm_up_ns / 1e9, (unsigned long long)r->record->n_done);
+    if (r->audit.client_limited) verdict_box(buf, &r->audit); /* doubts come before figures */
     headline_table(buf, r);
     if (n > 0) buf_append_text(buf, "<h2>Objectives</h2><table>\n");
     for (uint32_t i = 0; i < n; i++) {
@@ -209,6 +284,9 @@ void load_report_html(const struct load_result *r, const struct load_objective *
         row(buf, o[i].text, o[i].kept ? "kept" : "broken", found);
     }
     if (n > 0) buf_append_text(buf, "</table>\n");
+    struct histogram *scratch = calloc(1, sizeof *scratch);
+    if (scratch != NULL) group_tables(buf, r, scratch);
+    free(scratch);
     percentile_chart(buf, r);
     course_charts(buf, r);
     audit_table(buf, r);

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +77,29 @@ void tls_context_free(struct tls_context *context)
     free(context);
 }
 
-struct tls_session *tls_session_create(struct tls_context *context)
+onnxd_status tls_client_context_create(bool verify, const char *ca_path, struct tls_context **ret_context,
+                                       onnxd_error *err)
+{
+    struct tls_context *context = calloc(1, sizeof *context);
+    if (context != NULL) context->ssl = SSL_CTX_new(TLS_client_method());
+    if (context == NULL || context->ssl == NULL) {
+        tls_context_free(context);
+        return error_set(err, ONNXD_ERR_NOMEM, "TLS: out of memory");
+    }
+    SSL_CTX_set_min_proto_version(context->ssl, TLS1_2_VERSION);
+    SSL_CTX_set_options(context->ssl, SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_verify(context->ssl, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    if (ca_path != NULL ? SSL_CTX_load_verify_file(context->ssl, ca_path) != 1
+                        : SSL_CTX_set_default_verify_paths(context->ssl) != 1) {
+        onnxd_status status = fail(err, "certificates", ca_path != NULL ? ca_path : "of the system");
+        tls_context_free(context);
+        return status;
+    }
+    *ret_context = context;
+    return ONNXD_OK;
+}
+
+static struct tls_session *create_session(struct tls_context *context)
 {
     struct tls_session *session = calloc(1, sizeof *session);
     if (session == NULL) return NULL;
@@ -91,8 +114,50 @@ struct tls_session *tls_session_create(struct tls_context *context)
         return NULL;
     }
     SSL_set_bio(session->ssl, session->in, session->out);
-    SSL_set_accept_state(session->ssl);
     return session;
+}
+
+struct tls_session *tls_session_create(struct tls_context *context)
+{
+    struct tls_session *session = create_session(context);
+    if (session != NULL) SSL_set_accept_state(session->ssl);
+    return session;
+}
+
+/* An address has no name to send along, and is compared with a certificate's addresses. */
+static bool set_peer(SSL *ssl, const char *host)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    if (X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1) return true;
+    ERR_clear_error();
+    return SSL_set_tlsext_host_name(ssl, host) == 1 && SSL_set1_host(ssl, host) == 1;
+}
+
+struct tls_session *tls_session_connect(struct tls_context *context, const char *host)
+{
+    static const unsigned char spoken[] = "\x08http/1.1";
+    struct tls_session *session = create_session(context);
+    if (session == NULL) return NULL;
+    SSL_set_connect_state(session->ssl);
+    if (!set_peer(session->ssl, host) || SSL_set_alpn_protos(session->ssl, spoken, sizeof spoken - 1) != 0) {
+        ERR_clear_error();
+        tls_session_free(session);
+        return NULL;
+    }
+    SSL_do_handshake(session->ssl); /* wants to read, having said hello */
+    ERR_clear_error();
+    return session;
+}
+
+bool tls_is_ready(const struct tls_session *session)
+{
+    return SSL_is_init_finished(session->ssl) == 1;
+}
+
+const char *tls_refusal(const struct tls_session *session)
+{
+    long code = SSL_get_verify_result(session->ssl);
+    return code != X509_V_OK ? X509_verify_cert_error_string(code) : NULL;
 }
 
 void tls_session_free(struct tls_session *session)

@@ -25,6 +25,22 @@ void tls_context_free(struct tls_context *context); /* takes NULL; sessions hold
 struct tls_session *tls_session_create(struct tls_context *context);
 void tls_session_free(struct tls_session *session); /* takes NULL */
 
+/* ---- the client's side ---- */
+
+/* With `verify` a peer must show a certificate that is signed by one of ca_path (PEM; NULL: those the system
+ * trusts) and names the host. ONNXD_ERR_FORMAT names the file and why. */
+ONNXD_MUST_USE onnxd_status tls_client_context_create(bool verify, const char *ca_path,
+                                                      struct tls_context **ret_context, onnxd_error *err);
+
+/* The client's end of a connection; what opens it is pending at once. Nothing can be sent until tls_is_ready.
+ * `host` is what the certificate must name. NULL: out of memory, or no such host. */
+struct tls_session *tls_session_connect(struct tls_context *context, const char *host);
+
+bool tls_is_ready(const struct tls_session *session);
+
+/* Why the peer's certificate was refused, or NULL. */
+const char *tls_refusal(const struct tls_session *session);
+
 /* Most plain bytes that n bytes from the peer can bring, with those held before. */
 size_t tls_plain_room(const struct tls_session *session, size_t n);
 

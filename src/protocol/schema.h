@@ -53,6 +53,8 @@ struct protocol_io {
     size_t row_elements; /* product of dims[1..]; 1 for a scalar per row; 0 when not fixed */
     size_t row_bytes;
     uint32_t row_rank; /* rank - 1 */
+    /* [row_elements] whole numbers below this, 0 where an element is no index; borrowed. NULL: not known. */
+    const int64_t *index_below;
 };
 
 struct protocol_schema {

@@ -51,6 +51,17 @@ void v2_server_write(const char *name, const char *version, const char *const *e
     json_end_object(&w);
 }
 
+static void write_index_ranges(struct json_writer *w, const struct protocol_io *io)
+{
+    json_key(w, "parameters");
+    json_begin_object(w);
+    json_key(w, "index_below");
+    json_begin_array(w);
+    for (size_t i = 0; i < io->row_elements; i++) json_i64(w, io->index_below[i]);
+    json_end_array(w);
+    json_end_object(w);
+}
+
 static void write_ios(struct json_writer *w, const struct protocol_io *ios, uint32_t n)
 {
     json_begin_array(w);
@@ -74,6 +85,7 @@ static void write_ios(struct json_writer *w, const struct protocol_io *ios, uint
         json_begin_array(w);
         for (int32_t d = 0; d < info->rank; d++) json_i64(w, info->dims[d]);
         json_end_array(w);
+        if (ios[i].index_below != NULL) write_index_ranges(w, &ios[i]);
         json_end_object(w);
     }
     json_end_array(w);

@@ -1,5 +1,7 @@
 #include "serve/model_backend.h"
 
+#include "engine/native_model.h"
+
 static onnxd_status load(const char *path, const onnxd_model_options *options, void **ret_model,
                          onnxd_error *err)
 {
@@ -48,6 +50,12 @@ static bool is_batchable(const void *model)
     return onnxd_model_is_batchable(model);
 }
 
+static void index_below(void *model, const struct input_range *ranges)
+{
+    const struct native_model *native = native_model_of(model);
+    if (native != NULL) index_ranges_learn(native->graph, ranges);
+}
+
 static const char *engine_name(const void *model)
 {
     return onnxd_model_engine_name(model);
@@ -82,6 +90,7 @@ const struct model_backend model_backend_onnxd = {
     .input = input,
     .output = output,
     .is_batchable = is_batchable,
+    .index_below = index_below,
     .engine_name = engine_name,
     .session_create = session_create,
     .session_free = session_free,

@@ -8,6 +8,8 @@
 #include "serve/lane.h"
 #include "serve/warm_up.h"
 
+#define MAX_INDEX_RANGES 65536u /* elements of a row whose ranges are told to clients */
+
 static onnxd_status read_ios(struct version *version, onnxd_error *err)
 {
     const struct model_backend *backend = version->backend;
@@ -19,6 +21,27 @@ static onnxd_status read_ios(struct version *version, onnxd_error *err)
     for (uint32_t i = 0; i < n_outputs; i++) version->ios[n_inputs + i] = *backend->output(version->model, i);
     return protocol_schema_init(&version->schema, version->ios, n_inputs, version->ios + n_inputs, n_outputs,
                                 NULL, err);
+}
+
+/* Tells clients which values make sense. Nothing depends on it, so that memory running out is no failure. */
+static void read_index_ranges(struct version *version)
+{
+    struct protocol_schema *schema = &version->schema;
+    size_t total = 0;
+    for (uint32_t i = 0; i < schema->n_inputs; i++) total += schema->inputs[i].row_elements;
+    if (version->backend->index_below == NULL || !schema->rows_ok || total > MAX_INDEX_RANGES) return;
+    struct input_range *ranges = calloc(schema->n_inputs, sizeof *ranges);
+    version->index_below = calloc(total, sizeof *version->index_below);
+    size_t at = 0;
+    for (uint32_t i = 0; ranges != NULL && version->index_below != NULL && i < schema->n_inputs; i++) {
+        ranges[i] = (struct input_range){schema->inputs[i].row_elements, version->index_below + at};
+        at += ranges[i].n;
+    }
+    if (at > 0) version->backend->index_below(version->model, ranges);
+    for (uint32_t i = 0; at > 0 && i < schema->n_inputs; i++)
+        for (size_t k = 0; k < ranges[i].n; k++)
+            if (ranges[i].below[k] > 0) schema->inputs[i].index_below = ranges[i].below;
+    free(ranges);
 }
 
 static void read_batching(struct version *version)
@@ -129,6 +152,7 @@ onnxd_status version_create(const struct model_backend *backend, const char *nam
     status = read_ios(version, err);
     if (status != ONNXD_OK) goto out;
     read_batching(version);
+    read_index_ranges(version);
     version->lanes = calloc(threads->n_workers, sizeof *version->lanes);
     version->runners = calloc(threads->n_compute, sizeof *version->runners);
     version->n_runners = threads->n_compute;
@@ -161,6 +185,7 @@ void version_unref(struct version *version)
     free(version->runners);
     protocol_schema_done(&version->schema);
     free(version->ios);
+    free(version->index_below);
     if (version->model != NULL) version->backend->unload(version->model);
     free(version);
 }

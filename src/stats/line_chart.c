@@ -73,7 +73,7 @@ static void draw_y_axis(const struct line_chart *c, const struct scale *s, struc
         double value = c->log_y ? pow(10, y) : y, at = place_y(s, value);
         c->format_y(value, text, sizeof text);
         buf_printf(buf,
-                   "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='#e3e6ea'/>"
+                   "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' style='stroke:var(--line,#e3e6ea)'/>"
                    "<text x='%d' y='%.1f' text-anchor='end'>%s</text>\n",
                    LEFT, WIDTH - RIGHT, at, at, LEFT - 8, at + 4, text);
     }
@@ -88,7 +88,7 @@ static void draw_x_axis(const struct line_chart *c, const struct scale *s, struc
         if (c->x_ticks != NULL && i >= c->n_x_ticks) break;
         snprintf(text, sizeof text, "%g", x);
         buf_printf(buf,
-                   "<line x1='%.1f' x2='%.1f' y1='%d' y2='%d' stroke='#9aa3ad'/>"
+                   "<line x1='%.1f' x2='%.1f' y1='%d' y2='%d' style='stroke:var(--axis,#9aa3ad)'/>"
                    "<text x='%.1f' y='%d' text-anchor='middle'>%s</text>\n",
                    place_x(s, x), place_x(s, x), HEIGHT - BOTTOM, HEIGHT - BOTTOM + 5, place_x(s, x),
                    HEIGHT - BOTTOM + 18, c->x_ticks != NULL ? c->x_ticks[i] : text);
@@ -101,7 +101,7 @@ static void draw_line(const struct line_chart *c, const struct scale *s, const s
                       struct buf *buf)
 {
     bool pen_down = false;
-    buf_printf(buf, "<path fill='none' stroke-width='2' stroke='%s' d='", line->colour);
+    buf_printf(buf, "<path fill='none' stroke-width='2' style='stroke:%s' d='", line->colour);
     for (uint32_t i = 0; i < c->n; i++) {
         bool visible = drawable(c, line->y[i]);
         if (visible)

@@ -1,5 +1,7 @@
 /* stats/line_chart.h - line charts as SVG, for reports that need no other file.
  *
+ * The grid takes the page's colours --line and --axis where it has them.
+ *
  * Threads: no state. */
 #ifndef STATS_LINE_CHART_H
 #define STATS_LINE_CHART_H
@@ -11,8 +13,8 @@
 
 struct chart_line {
     const char *name;
-    const char *colour;
-    const double *y; /* [n]; NAN leaves a gap */
+    const char *colour; /* any of CSS, such as #2563eb, or var(--c1) where the page has light and dark ones */
+    const double *y;    /* [n]; NAN leaves a gap */
 };
 
 struct line_chart {
