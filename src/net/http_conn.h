@@ -70,6 +70,7 @@ struct http_host {
     struct http_slot *slots;
     uint32_t n_slots, capacity_slots, free_slot;
     struct buf answers; /* all of this wake-up */
+    struct buf retired; /* char *: input buffers that this wake-up has outgrown */
     struct buf spare[N_SPARE];
     uint32_t n_spare;
     bool draining;
@@ -86,6 +87,7 @@ struct http_host {
 void conn_parse_held(struct http_host *host, struct http_conn *conn);
 bool conn_is_mid_message(const struct http_conn *conn);
 void conn_drop_done(struct http_host *host, struct http_conn *conn);
+void host_free_retired(struct http_host *host);
 
 /* http_host_output.c */
 uint32_t slot_push(struct http_host *host, struct http_conn *conn);
@@ -98,5 +100,6 @@ void conn_flush(struct http_host *host, struct http_conn *conn);
 /* http_host.c */
 void conn_mark(struct http_host *host, struct http_conn *conn);
 void conn_close(struct http_host *host, struct http_conn *conn);
+void conn_pause(struct http_host *host, struct http_conn *conn, bool pause);
 
 #endif

@@ -61,6 +61,7 @@ onnxd_status http_host_create(const struct http_limits *limits, const struct htt
     host->free_slot = SLOT_NONE;
     host->wanted_ns = TIMER_NEVER;
     buf_init(&host->answers, SIZE_MAX / 4);
+    buf_init(&host->retired, SIZE_MAX / 4);
     timer_wheel_init(&host->wheel, clock_now_ns(clock));
     *ret_host = host;
     return ONNXD_OK;
@@ -92,6 +93,8 @@ void http_host_free(struct http_host *host)
     for (uint32_t i = 0; i < host->n_spare; i++) free(host->spare[i].data);
     free(host->slots);
     buf_done(&host->answers);
+    host_free_retired(host);
+    buf_done(&host->retired);
     free(host);
 }
 
@@ -207,7 +210,7 @@ static uint64_t deadline_of(const struct http_host *host, const struct http_conn
     return host->draining && host->drain_grace_end_ns < idle_ns ? host->drain_grace_end_ns : idle_ns;
 }
 
-static void pause_input(struct http_host *host, struct http_conn *conn, bool pause)
+void conn_pause(struct http_host *host, struct http_conn *conn, bool pause)
 {
     if (conn->paused == pause && conn->stream.paused == pause) return;
     conn->paused = pause;
@@ -228,7 +231,7 @@ static void settle(struct http_host *host, struct http_conn *conn)
         conn->state = CONN_LINGERING;
         conn->active_ns = http_host_now_ns(host);
         host->transport.shut(host->transport.context, conn);
-        pause_input(host, conn, false); /* to see the peer's end */
+        conn_pause(host, conn, false); /* to see the peer's end */
     } else if (conn->state == CONN_LINGERING && conn->ended) {
         conn_close(host, conn);
         return;
@@ -238,7 +241,7 @@ static void settle(struct http_host *host, struct http_conn *conn)
             host->n_resumable++; /* goes on with what it holds in the next wake-up, before it reads */
             conn->resumable = true;
         } else {
-            pause_input(host, conn, full);
+            conn_pause(host, conn, full);
         }
     }
     timer_set(&host->wheel, &conn->timer, deadline_of(host, conn));
@@ -316,6 +319,7 @@ void http_host_wake(struct http_host *host)
     flush_all(host);
     buf_reset(&host->answers);
     buf_shrink(&host->answers, ANSWERS_KEEP_BYTES);
+    if (host->retired.n > 0) host_free_retired(host);
     host->now_known = false;
 }
 

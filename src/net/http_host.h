@@ -94,8 +94,8 @@ void **http_conn_user(struct http_conn *conn);
 /* Where to put the connection's next bytes to save a copy; {NULL, 0}: anywhere. */
 struct loop_room http_host_room(struct http_host *host, struct http_conn *conn);
 
-/* At most once for each connection in a wake-up. The bytes stay valid and unread by others until
- * http_host_wake returns, and may be changed by the host. */
+/* The bytes stay valid and unread by others until http_host_wake returns, and may be changed by the host.
+ * When the transport's pause is called meanwhile, what follows may as well be kept for later. */
 void http_host_input(struct http_host *host, struct http_conn *conn, char *bytes, size_t n);
 
 /* The peer sends nothing more (error 0), or the connection broke. */

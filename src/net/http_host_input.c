@@ -1,6 +1,7 @@
 #include "net/http_conn.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define ROOM_BYTES       (16u << 10)
 #define ROOM_MOST_BYTES  (256u << 10)
@@ -44,7 +45,7 @@ static void parse_messages(struct http_host *host, struct http_conn *conn, struc
 {
     while (window->fed < window->n && conn->state == CONN_OPEN) {
         if (conn->n_slots >= host->limits.max_pipelined) {
-            conn->paused = true;
+            conn_pause(host, conn, true);
             return;
         }
         if (window->fed == window->message) conn->begun_ns = http_host_now_ns(host);
@@ -120,13 +121,42 @@ void conn_drop_done(struct http_host *host, struct http_conn *conn)
     conn->in.capacity = 0;
 }
 
+/* Room for n bytes behind `in`. Requests of this wake-up that lie in it must not move: then the bytes behind
+ * them go on in a new buffer, and the old one stays until the wake-up ends. */
+static bool make_room(struct http_host *host, struct http_conn *conn, size_t n)
+{
+    struct buf *in = &conn->in, fresh;
+    if (conn->n_done == 0 || in->capacity - in->n >= n) return buf_reserve(in, n);
+    buf_init(&fresh, in->max);
+    size_t n_behind = in->n - conn->n_done;
+    if (!buf_reserve(&fresh, n_behind + n) || !buf_append(&host->retired, &in->data, sizeof in->data)) {
+        buf_done(&fresh);
+        host->retired.failed = false;
+        return false;
+    }
+    if (n_behind > 0) buf_append(&fresh, in->data + conn->n_done, n_behind);
+    conn->n_fed -= conn->n_done;
+    conn->n_done = 0;
+    *in = fresh;
+    return true;
+}
+
+void host_free_retired(struct http_host *host)
+{
+    for (size_t at = 0; at < host->retired.n; at += sizeof(char *)) {
+        char *bytes;
+        memcpy(&bytes, host->retired.data + at, sizeof bytes);
+        free(bytes);
+    }
+    buf_reset(&host->retired);
+}
+
 struct loop_room http_host_room(struct http_host *host, struct http_conn *conn)
 {
-    (void)host;
     if (conn->in.n == 0 || conn->state != CONN_OPEN) return (struct loop_room){0};
     size_t want = conn->in.n < ROOM_BYTES ? ROOM_BYTES : conn->in.n;
     if (want > ROOM_MOST_BYTES) want = ROOM_MOST_BYTES;
-    if (!buf_reserve(&conn->in, want)) {
+    if (!make_room(host, conn, want)) {
         conn->in.failed = false;
         return (struct loop_room){0};
     }
@@ -146,7 +176,7 @@ void http_host_input(struct http_host *host, struct http_conn *conn, char *bytes
     }
     if (bytes == conn->in.data + conn->in.n) {
         conn->in.n += n;
-    } else if (!buf_append(&conn->in, bytes, n)) {
+    } else if (!make_room(host, conn, n) || !buf_append(&conn->in, bytes, n)) {
         conn_answer_error(host, conn, 503, "out of memory", 0);
         return;
     }

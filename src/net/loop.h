@@ -1,9 +1,10 @@
 /* net/loop.h - waits for sockets and says what they brought.
  *
- * One interface over the ways the kernel offers; loop_create picks one. A step waits, then calls back
- * for each socket that has something: at most one read per stream and step. The bytes given to
- * `data` stay valid and may be written to until loop_release, so a caller can gather the bytes of
- * many streams, work on them together, and send all answers before it lets them go.
+ * One interface over the ways the kernel offers: epoll, which tells what is ready, and io_uring, which tells
+ * what is done. A step waits, then calls back for each socket that brought something. The bytes given to
+ * `data` stay valid and may be written to until loop_release, so a caller can gather the bytes of many
+ * streams, work on them together, and send all answers before it lets them go. What is sent may leave with
+ * the next step only.
  *
  *     loop_step(loop, timeout_ns);    // accepted, data, ended, writable are called
  *     ...work, loop_send...
@@ -12,7 +13,8 @@
  * Ownership: a stream is embedded in its owner and keeps its address from loop_add to loop_remove,
  *            which closes the descriptor. Listening descriptors stay the caller's.
  * Errors:    sends and reads report errno values through `ended` and loop_send.
- * Threads:   one at a time, except loop_post. */
+ * Threads:   one at a time, except loop_post. The first step binds a loop to its thread: from then on another
+ * may only free it, and remove what is in it, once that thread has made its last step. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
@@ -31,18 +33,21 @@ struct loop;
 struct loop_stream { /* zero it before loop_add */
     int fd;
     bool open;      /* between loop_add and loop_remove */
-    bool paused;    /* set by the owner: nothing is read until loop_resume */
+    bool paused;    /* set by the owner: nothing is given until loop_resume */
     bool readable;  /* something was left unread */
     bool hung_up;   /* the peer's end is known and not read yet */
     bool is_queued; /* in the list of streams to read without waiting */
     struct loop_stream *next, *prev;
-    uint64_t last_step; /* that read it: one read a step */
+    uint64_t last_step;      /* that read it: one read a step */
+    struct uring_side *side; /* the io_uring loop's */
 };
 
 struct loop_listener { /* a listening descriptor; embedded like a stream */
     int fd;
     bool active;
-    void *owner; /* the user's */
+    void *owner;                        /* the user's */
+    struct loop_listener *next_resting; /* out of descriptors: watched again after a pause */
+    struct uring_side *side;            /* the io_uring loop's */
 };
 
 struct loop_room {
@@ -53,7 +58,7 @@ struct loop_room {
 struct loop_callbacks {
     void *context;
     void (*accepted)(void *context, struct loop_listener *listener, int fd);
-    /* Where a stream's next bytes should go. */
+    /* Where a stream's next bytes should go; a loop that has them already does not ask. */
     struct loop_room (*room)(void *context, struct loop_stream *stream);
     void (*data)(void *context, struct loop_stream *stream, char *bytes, size_t n);
     /* The peer sends no more: error is 0, or an errno value when the connection broke. */
@@ -67,7 +72,11 @@ struct loop_task { /* embedded in its owner, who keeps it until it has run */
     struct loop_task *next;
 };
 
-enum loop_kind { LOOP_AUTO, LOOP_EPOLL, LOOP_URING };
+enum loop_kind { LOOP_AUTO, LOOP_EPOLL, LOOP_URING }; /* LOOP_AUTO: io_uring where it works, else epoll */
+
+/* What LOOP_AUTO comes to here: LOOP_URING, or LOOP_EPOLL with the reason in *ret_why. Other kinds are
+ * returned. */
+enum loop_kind loop_resolve(enum loop_kind kind, onnxd_error *ret_why);
 
 /* ONNXD_ERR_UNSUPPORTED: the kernel does not offer this kind; ONNXD_ERR_IO, ONNXD_ERR_NOMEM. */
 ONNXD_MUST_USE onnxd_status loop_create(enum loop_kind kind, const struct loop_callbacks *callbacks,
@@ -85,7 +94,8 @@ void loop_remove(struct loop *loop, struct loop_stream *stream);
 /* Reads again from a stream that was paused. */
 void loop_resume(struct loop *loop, struct loop_stream *stream);
 
-/* Sends what the kernel takes: bytes taken (fewer than given: `writable` follows), or -errno. */
+/* Sends what the kernel, or the loop for it, takes: bytes taken (fewer than given: `writable` follows), or
+ * -errno. What was taken is a copy. */
 ssize_t loop_send(struct loop *loop, struct loop_stream *stream, const struct iovec *iov, int n_iov);
 
 /* Says to the peer that nothing more will come, once all that was sent is through. */

@@ -9,14 +9,13 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "net/net_socket.h"
 
 /* Streams are registered once, edge-triggered for reading and writing, and never changed again: the cost
  * of a request is its share of one epoll_wait, one recv and one send. */
-#define MAX_EVENTS     512
-#define SCRATCH_BYTES  (1u << 20) /* what one wake-up reads at most, beside streams with room of their own */
-#define READ_BYTES     (64u << 10)
-#define MAX_ACCEPTS    64
-#define ACCEPT_REST_NS UINT64_C(100000000) /* pause after the process ran out of descriptors */
+#define MAX_EVENTS    512
+#define SCRATCH_BYTES (1u << 20) /* what one wake-up reads at most, beside streams with room of their own */
+#define READ_BYTES    (64u << 10)
 
 /* What an event points to tells its kind by its first member's place: tagged pointers keep it to a test. */
 #define TAG_STREAM   0u
@@ -29,8 +28,8 @@ struct loop_epoll {
     int epoll_fd;
     struct loop_stream queued; /* ring of streams to read without waiting */
     struct epoll_event events[MAX_EVENTS];
-    int n_events, next_event; /* those of an earlier wait that are not handled yet */
-    struct loop_listener *resting;
+    int n_events, next_event;      /* those of an earlier wait that are not handled yet */
+    struct loop_listener *resting; /* list of those to watch again */
     uint64_t rest_until_ns;
     uint64_t step;
     char *scratch;
@@ -89,7 +88,11 @@ static void epoll_unlisten(struct loop *loop, struct loop_listener *listener)
     struct loop_epoll *epoll = inner(loop);
     epoll_ctl(epoll->epoll_fd, EPOLL_CTL_DEL, listener->fd, NULL);
     forget_events(epoll, (uintptr_t)listener | TAG_LISTENER);
-    if (epoll->resting == listener) epoll->resting = NULL;
+    for (struct loop_listener **at = &epoll->resting; *at != NULL; at = &(*at)->next_resting)
+        if (*at == listener) {
+            *at = listener->next_resting;
+            break;
+        }
     listener->active = false;
 }
 
@@ -120,17 +123,7 @@ static void epoll_resume(struct loop *loop, struct loop_stream *stream)
 static ssize_t epoll_send(struct loop *loop, struct loop_stream *stream, const struct iovec *iov, int n_iov)
 {
     (void)loop;
-    ssize_t sent;
-    do {
-        if (n_iov == 1) {
-            sent = send(stream->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        } else {
-            struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n_iov};
-            sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        }
-    } while (sent < 0 && errno == EINTR);
-    if (sent >= 0) return sent;
-    return errno == EAGAIN ? 0 : -errno;
+    return net_send(stream->fd, iov, n_iov);
 }
 
 static void epoll_shut(struct loop *loop, struct loop_stream *stream)
@@ -179,17 +172,18 @@ static void read_stream(struct loop_epoll *epoll, struct loop_stream *stream)
 static void accept_some(struct loop_epoll *epoll, struct loop_listener *listener)
 {
     const struct loop_callbacks *callbacks = &epoll->loop.callbacks;
-    for (int i = 0; i < MAX_ACCEPTS && listener->active; i++) {
+    for (int i = 0; i < LOOP_MAX_ACCEPTS && listener->active; i++) {
         int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             callbacks->accepted(callbacks->context, listener, fd);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED) continue;
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+        if (loop_accept_must_rest(errno)) {
             epoll_ctl(epoll->epoll_fd, EPOLL_CTL_DEL, listener->fd, NULL);
+            listener->next_resting = epoll->resting;
             epoll->resting = listener;
-            epoll->rest_until_ns = now_ns() + ACCEPT_REST_NS;
+            epoll->rest_until_ns = now_ns() + LOOP_ACCEPT_REST_NS;
         }
         return;
     }
@@ -198,13 +192,16 @@ static void accept_some(struct loop_epoll *epoll, struct loop_listener *listener
 static void end_rest(struct loop_epoll *epoll)
 {
     if (epoll->resting == NULL || now_ns() < epoll->rest_until_ns) return;
-    struct loop_listener *listener = epoll->resting;
-    struct epoll_event event = {.events = EPOLLIN};
-    event.data.u64 = (uintptr_t)listener | TAG_LISTENER;
-    if (epoll_ctl(epoll->epoll_fd, EPOLL_CTL_ADD, listener->fd, &event) == 0)
-        epoll->resting = NULL;
-    else
-        epoll->rest_until_ns = now_ns() + ACCEPT_REST_NS;
+    while (epoll->resting != NULL) {
+        struct loop_listener *listener = epoll->resting;
+        struct epoll_event event = {.events = EPOLLIN};
+        event.data.u64 = (uintptr_t)listener | TAG_LISTENER;
+        if (epoll_ctl(epoll->epoll_fd, EPOLL_CTL_ADD, listener->fd, &event) != 0) {
+            epoll->rest_until_ns = now_ns() + LOOP_ACCEPT_REST_NS;
+            return;
+        }
+        epoll->resting = listener->next_resting;
+    }
 }
 
 static void handle_event(struct loop_epoll *epoll, const struct epoll_event *event)
@@ -246,7 +243,7 @@ static void read_queued(struct loop_epoll *epoll)
 static void wait_for_events(struct loop_epoll *epoll, uint64_t timeout_ns)
 {
     if (epoll->queued.next != &epoll->queued) timeout_ns = 0;
-    if (epoll->resting != NULL && timeout_ns > ACCEPT_REST_NS) timeout_ns = ACCEPT_REST_NS;
+    if (epoll->resting != NULL && timeout_ns > LOOP_ACCEPT_REST_NS) timeout_ns = LOOP_ACCEPT_REST_NS;
     struct timespec timeout = {(time_t)(timeout_ns / 1000000000u), (long)(timeout_ns % 1000000000u)};
     int n;
     if (timeout_ns != 0 && timeout_ns < 1000000u)

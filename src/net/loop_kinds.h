@@ -9,6 +9,9 @@
 
 #include "net/loop.h"
 
+#define LOOP_MAX_ACCEPTS    64                  /* of one listener in a step */
+#define LOOP_ACCEPT_REST_NS UINT64_C(100000000) /* pause after the process ran out of descriptors */
+
 struct loop_ops {
     const char *name;
     void (*free)(struct loop *loop);
@@ -41,5 +44,12 @@ void loop_run_tasks(struct loop *loop);
 
 ONNXD_MUST_USE onnxd_status loop_epoll_create(const struct loop_callbacks *callbacks, struct loop **ret_loop,
                                               onnxd_error *err);
+
+/* Where the build found no liburing this says so, ONNXD_ERR_UNSUPPORTED. */
+ONNXD_MUST_USE onnxd_status loop_uring_create(const struct loop_callbacks *callbacks, struct loop **ret_loop,
+                                              onnxd_error *err);
+
+/* Whether an accept that failed means that there are no descriptors or no memory for now. */
+bool loop_accept_must_rest(int error);
 
 #endif

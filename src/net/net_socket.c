@@ -131,3 +131,18 @@ void net_set_nodelay(int fd)
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
+
+ssize_t net_send(int fd, const struct iovec *iov, int n_iov)
+{
+    ssize_t sent;
+    do {
+        if (n_iov == 1) {
+            sent = send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        } else {
+            struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n_iov};
+            sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        }
+    } while (sent < 0 && errno == EINTR);
+    if (sent >= 0) return sent;
+    return errno == EAGAIN ? 0 : -errno;
+}

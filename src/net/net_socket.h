@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "onnxd/status.h"
 
@@ -31,6 +32,9 @@ ONNXD_MUST_USE onnxd_status net_listen(const struct net_address *address, bool s
 
 /* Begins to connect; the socket is writable when that is done. */
 ONNXD_MUST_USE onnxd_status net_connect(const struct net_address *address, int *ret_fd, onnxd_error *err);
+
+/* Sends what the kernel takes without waiting: bytes taken, 0 when it takes none now, or -errno. */
+ssize_t net_send(int fd, const struct iovec *iov, int n_iov);
 
 /* The local port of a TCP socket, 0 for others. */
 uint16_t net_socket_port(int fd);

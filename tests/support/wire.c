@@ -26,8 +26,10 @@ static void on_request(void *context, const struct http_request *request, struct
     copy_view(rig->last_path, sizeof rig->last_path, request->path);
     copy_view(rig->last_query, sizeof rig->last_query, request->query);
     for (int i = 0; i < HTTP_N_HEADERS; i++) copy_view(rig->last_header[i], 128, request->headers[i]);
-    if (HTTP_VIEW_IS(request->path, "/group") || HTTP_VIEW_IS(request->path, "/reverse")) {
+    if (HTTP_VIEW_IS(request->path, "/group") || HTTP_VIEW_IS(request->path, "/reverse") ||
+        HTTP_VIEW_IS(request->path, "/view")) {
         rig->reversed[rig->n_grouped] = request->path.p[1] == 'r';
+        rig->views[rig->n_grouped] = request->path.p[1] == 'v' ? request->body : (struct http_view){0};
         rig->grouped[rig->n_grouped++] = ticket;
     } else if (HTTP_VIEW_IS(request->path, "/keep")) {
         rig->kept[rig->n_kept++] = ticket;
@@ -47,7 +49,11 @@ static void on_wake_end(void *context)
             uint32_t i = pass == 0 ? k : rig->n_grouped - 1 - k;
             if (rig->reversed[i] != (pass == 1)) continue;
             int n = snprintf(body, sizeof body, "%u", i);
-            answer(rig, rig->grouped[i], 200, body, (size_t)n, false);
+            struct http_view view = rig->views[i];
+            if (view.n > 0)
+                answer(rig, rig->grouped[i], 200, view.p, view.n, false);
+            else
+                answer(rig, rig->grouped[i], 200, body, (size_t)n, false);
         }
     rig->n_grouped = 0;
 }

@@ -4,6 +4,7 @@
  *   /echo      answers at once with the body
  *   /group     answers in wake_end, in order
  *   /reverse   answers in wake_end, last first
+ *   /view      answers in wake_end with the body, of which it kept the view
  *   /keep      keeps the ticket in rig->kept for the test to answer
  *   /none      answers 204
  *   /close     answers and closes */
@@ -32,6 +33,7 @@ struct rig {
     uint64_t now_ns;
     struct http_ticket grouped[RIG_TICKETS], kept[RIG_TICKETS];
     bool reversed[RIG_TICKETS];
+    struct http_view views[RIG_TICKETS];
     uint32_t n_grouped, n_kept, n_requests;
     char *given[RIG_GIVEN]; /* input of this wake-up, freed at its end */
     uint32_t n_given;
