@@ -45,6 +45,8 @@ static const struct cli_option options[] = {
      "serving threads of each process; 0 means that all processes together have one for each usable CPU", 0,
      1024},
     {"processes", CLI_U32, AT(processes), "N", "serving processes; one that dies is started again", 1, 256},
+    {"event-loop", CLI_CHOICE, AT(event_loop), "auto|epoll|io_uring",
+     "how the kernel is asked; auto takes io_uring where it is allowed"},
     {"port-per-process", CLI_FLAG, AT(port_per_process), NULL,
      "ports PORT..PORT+N-1, for a load balancer in front, in place of one for all"},
 
@@ -141,6 +143,7 @@ struct service_options serve_settings_to_options(const struct serve_settings *se
         .n_workers = settings->workers,
         .n_compute = settings->compute_threads,
         .limits = limits,
+        .loop = (enum loop_kind)settings->event_loop,
         .version = version_settings(settings),
         .request_timeout_ns = settings->request_timeout_ms * NS_PER_MS,
         .drain_timeout_ns = settings->drain_timeout_ms * NS_PER_MS,

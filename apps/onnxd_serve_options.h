@@ -11,7 +11,7 @@ struct serve_settings {
     char names[CLI_MAX_TEXTS][VERSION_NAME_BYTES];
     const char *repository, *host, *unix_path, *api_key_file, *tls_cert, *tls_key;
     uint32_t port, workers, processes;
-    int engine, precision, log_level, log_format;
+    int engine, precision, event_loop, log_level, log_format;
     uint32_t compute_threads, warm_up_rows;
     int place;
     struct cli_numbers preferred;

@@ -230,6 +230,18 @@ static onnxd_status start_worker(struct service *service, uint32_t index, int fd
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
+/* Every worker gets the same, and only one line says why it is epoll. */
+static void choose_loop(struct service_options *options)
+{
+    onnxd_error why;
+    if (options->loop != LOOP_AUTO) return;
+    options->loop = loop_resolve(LOOP_AUTO, &why);
+    if (options->loop == LOOP_EPOLL)
+        log_info("event loop: epoll (%s)", why.message);
+    else
+        log_info("event loop: io_uring");
+}
+
 onnxd_status service_start(const struct service_options *options, const struct model_backend *backend,
                            const struct telemetry *telemetry, const int *fds, struct service **ret_service,
                            onnxd_error *err)
@@ -243,6 +255,7 @@ onnxd_status service_start(const struct service_options *options, const struct m
         goto out;
     }
     service->options = *options;
+    choose_loop(&service->options);
     service->backend = backend;
     service->telemetry = *telemetry;
     service->config = (struct worker_config){.telemetry = &service->telemetry,
