@@ -129,6 +129,7 @@ void uring_cancel(struct loop_uring *uring, uint64_t tagged);
 onnxd_status uring_listen(struct loop *loop, struct loop_listener *listener, onnxd_error *err);
 void uring_unlisten(struct loop *loop, struct loop_listener *listener);
 void uring_accepted(struct loop_uring *uring, struct uring_side *side, const struct uring_event *event);
+void uring_arm_accept(struct loop_uring *uring, struct uring_side *side);
 void uring_end_rest(struct loop_uring *uring);
 
 /* ---- loop_uring_stream.c ---- */

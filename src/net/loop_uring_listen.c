@@ -9,10 +9,13 @@
 
 #define END_WAIT_NS (UINT64_C(10) * NS_PER_MS)
 
-static void arm(struct loop_uring *uring, struct uring_side *side)
+void uring_arm_accept(struct loop_uring *uring, struct uring_side *side)
 {
     struct io_uring_sqe *sqe = uring_sqe(uring);
-    if (sqe == NULL) return;
+    if (sqe == NULL) {
+        uring_make_due(uring, side);
+        return;
+    }
     io_uring_prep_multishot_accept(sqe, side->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     sqe->user_data = uring_tagged(side, URING_ACCEPT);
     side->is_armed = true;
@@ -28,7 +31,7 @@ onnxd_status uring_listen(struct loop *loop, struct loop_listener *listener, onn
     side->send_epoch = UINT64_MAX;
     listener->side = side;
     listener->active = true;
-    arm(uring_of(loop), side);
+    uring_arm_accept(uring_of(loop), side);
     return ONNXD_OK;
 }
 
@@ -48,7 +51,7 @@ void uring_end_rest(struct loop_uring *uring)
     while (side != NULL) {
         struct uring_side *next = side->next_due;
         side->is_due = false;
-        if (side->listener != NULL) arm(uring, side);
+        if (side->listener != NULL) uring_arm_accept(uring, side);
         side = next;
     }
 }
@@ -68,7 +71,7 @@ void uring_accepted(struct loop_uring *uring, struct uring_side *side, const str
     if (event->result < 0 && loop_accept_must_rest(-event->result))
         rest(uring, side);
     else
-        arm(uring, side);
+        uring_arm_accept(uring, side);
 }
 
 /* Waits for the accept's end, so that the socket is the caller's alone again and no connection that the

@@ -8,7 +8,10 @@
 static void arm(struct loop_uring *uring, struct uring_side *side)
 {
     struct io_uring_sqe *sqe = uring_sqe(uring);
-    if (sqe == NULL) return;
+    if (sqe == NULL) { /* so much was queued before the first step */
+        uring_make_due(uring, side);
+        return;
+    }
     io_uring_prep_recv_multishot(sqe, side->fd, NULL, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = 0;
@@ -88,6 +91,7 @@ bool uring_serve_due(struct loop_uring *uring, struct uring_side *side)
 {
     const struct loop_callbacks *callbacks = &uring->loop.callbacks;
     bool told = false;
+    if (side->listener != NULL && !side->is_armed) uring_arm_accept(uring, side);
     if (side->stream == NULL) return false;
     if (side->wants_room && !side->awaits_room && side->unsent.n == 0) {
         side->wants_room = false;

@@ -10,10 +10,9 @@
 
 #include "net/http_client.h"
 #include "net/http_server.h"
+#include "support/loops.h"
 
 #define WAIT_NS (20 * (uint64_t)1000000000) /* far more than any step takes; only a defect reaches it */
-
-static enum loop_kind loop_kind; /* that the tests run on */
 
 /* A server on a thread of its own. /echo answers at once, /post from another thread by a posted task. */
 struct served {
@@ -89,7 +88,7 @@ static void start(struct served *served, const char *unix_path, const struct htt
     onnxd_error err;
     memset(served, 0, sizeof *served);
     struct http_server_options options = {.limits = limits != NULL ? *limits : http_limits_default(),
-                                          .loop = loop_kind};
+                                          .loop = test_loop()};
     struct http_handler handler = {served, on_request, NULL};
     assert_ok(http_server_create(&options, &handler, &served->server, &err), err);
     int fd;
@@ -343,33 +342,16 @@ static void addresses_that_cannot_be_are_named(void **state)
     assert_fails(net_listen(&address, false, &fd, NULL, &err), ONNXD_ERR_IO, err, "/nonexistent/x.sock");
 }
 
-static int on_epoll(void **state)
-{
-    (void)state;
-    loop_kind = LOOP_EPOLL;
-    return 0;
-}
-
-static int on_uring(void **state)
-{
-    (void)state;
-    loop_kind = LOOP_URING;
-    return 0;
-}
-
-/* A test on both loops; where the kernel forbids io_uring the second is skipped with a word. */
-#define ON_BOTH(test) {#test "_epoll", test, on_epoll, NULL, NULL}, {#test "_io_uring", test, on_uring, NULL, NULL}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_BOTH(requests_are_answered_over_tcp),
-        ON_BOTH(requests_are_answered_over_a_unix_socket),
-        ON_BOTH(large_bodies_go_both_ways),
-        ON_BOTH(a_refusal_arrives_while_the_body_is_sent),
-        ON_BOTH(answers_come_from_other_threads),
-        ON_BOTH(vanishing_clients_leave_nothing),
-        ON_BOTH(running_out_of_descriptors_passes),
+        ON_BOTH_LOOPS(requests_are_answered_over_tcp),
+        ON_BOTH_LOOPS(requests_are_answered_over_a_unix_socket),
+        ON_BOTH_LOOPS(large_bodies_go_both_ways),
+        ON_BOTH_LOOPS(a_refusal_arrives_while_the_body_is_sent),
+        ON_BOTH_LOOPS(answers_come_from_other_threads),
+        ON_BOTH_LOOPS(vanishing_clients_leave_nothing),
+        ON_BOTH_LOOPS(running_out_of_descriptors_passes),
         cmocka_unit_test(addresses_that_cannot_be_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

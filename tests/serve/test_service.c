@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "net/http_client.h"
 #include "serve/service.h"
+#include "support/loops.h"
 
 #define WAIT_NS  (30 * (uint64_t)NS_PER_S)
 #define N_ROWS   64
@@ -30,6 +31,7 @@ static onnxd_status start(struct server *server, const struct service_model *mod
         .n_workers = n_workers,
         .n_compute = n_workers,
         .limits = http_limits_default(),
+        .loop = test_loop(),
         .version = {.max_batch = 64, .max_queue_size = 64, .max_answer_bytes = 1 << 24},
         .request_timeout_ns = WAIT_NS,
         .drain_timeout_ns = WAIT_NS,
@@ -272,10 +274,10 @@ static void stopping_answers_what_is_under_way(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_are_those_of_pytorch),
-        cmocka_unit_test(an_index_outside_its_table_is_the_requests_fault),
-        cmocka_unit_test(what_cannot_start_says_why),
-        cmocka_unit_test(stopping_answers_what_is_under_way),
+        ON_BOTH_LOOPS(answers_are_those_of_pytorch),
+        ON_BOTH_LOOPS(an_index_outside_its_table_is_the_requests_fault),
+        ON_BOTH_LOOPS(what_cannot_start_says_why),
+        ON_BOTH_LOOPS(stopping_answers_what_is_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

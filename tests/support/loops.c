@@ -1,0 +1,29 @@
+#include "support/loops.h"
+
+#include "support/test.h"
+
+static enum loop_kind kind = LOOP_EPOLL;
+
+int on_epoll_loop(void **state)
+{
+    (void)state;
+    kind = LOOP_EPOLL;
+    return 0;
+}
+
+int on_uring_loop(void **state)
+{
+    (void)state;
+    kind = LOOP_URING;
+    return 0;
+}
+
+enum loop_kind test_loop(void)
+{
+    onnxd_error why;
+    if (kind == LOOP_URING && loop_resolve(LOOP_AUTO, &why) != LOOP_URING) {
+        print_message("skipped: %s\n", why.message);
+        skip();
+    }
+    return kind;
+}
