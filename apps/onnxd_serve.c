@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli_precision.h"
+#include "net/http_cors.h"
 #include "net/net_socket.h"
 #include "net/tls.h"
 #include "onnxd_serve_options.h"
@@ -31,6 +32,7 @@ struct program { /* what all processes share */
     uint32_t n_fds;
     struct api_keys *api_keys;
     struct tls_context *tls;
+    struct http_cors *cors;
     uint16_t port;  /* the first */
     char host[256]; /* that it is on: of a socket that was given, else as in the settings */
     char path[4096];
@@ -63,6 +65,15 @@ static onnxd_status read_tls(struct program *program, onnxd_error *err)
     if (settings->tls_cert == NULL) return ONNXD_OK;
     onnxd_status status = tls_context_create(settings->tls_cert, settings->tls_key, &program->tls, err);
     program->options.tls = program->tls;
+    return status;
+}
+
+static onnxd_status read_cors(struct program *program, onnxd_error *err)
+{
+    const struct cli_texts *origins = &program->settings->cors_origins;
+    if (origins->n == 0) return ONNXD_OK;
+    onnxd_status status = http_cors_create(origins->items, origins->n, &program->cors, err);
+    program->options.cors = program->cors;
     return status;
 }
 
@@ -309,8 +320,8 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
     int code = CLI_EXIT_OK;
     if (program.argv == NULL || program.turns_seen == NULL ||
         notify_init(&program.notify, &err) != ONNXD_OK || read_keys(&program, &err) != ONNXD_OK ||
-        read_tls(&program, &err) != ONNXD_OK || open_sockets(&program, &err) != ONNXD_OK ||
-        open_unix(&program, &err) != ONNXD_OK ||
+        read_tls(&program, &err) != ONNXD_OK || read_cors(&program, &err) != ONNXD_OK ||
+        open_sockets(&program, &err) != ONNXD_OK || open_unix(&program, &err) != ONNXD_OK ||
         telemetry_create(settings->processes, program.options.n_workers, program.options.n_compute,
                          &program.telemetry, &err) != ONNXD_OK) {
         code = cli_fail(serve_command.name, &err);

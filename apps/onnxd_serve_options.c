@@ -41,6 +41,8 @@ static const struct cli_option options[] = {
     {"tls-key", CLI_TEXT, AT(tls_key), "FILE", "its key, PEM"},
     {"api-key-file", CLI_TEXT, AT(api_key_file), "FILE",
      "only answer requests with one of these keys, one a line, as X-API-Key or Authorization: Bearer"},
+    {"cors-origin", CLI_TEXTS, AT(cors_origins), "ORIGIN",
+     "let pages of this origin read answers, such as https://example.org; * for all; may be repeated"},
     {"workers", CLI_U32, AT(workers), "N",
      "serving threads of each process; 0 means that all processes together have one for each usable CPU", 0,
      1024},

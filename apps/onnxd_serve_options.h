@@ -6,7 +6,7 @@
 #include "serve/service.h"
 
 struct serve_settings {
-    struct cli_texts models;
+    struct cli_texts models, cors_origins;
     struct service_model served[CLI_MAX_TEXTS]; /* `models`, taken apart */
     char names[CLI_MAX_TEXTS][VERSION_NAME_BYTES];
     const char *repository, *host, *unix_path, *api_key_file, *tls_cert, *tls_key;

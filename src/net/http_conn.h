@@ -3,6 +3,7 @@
 #define NET_HTTP_CONN_H
 
 #include "base/buf.h"
+#include "net/http_cors.h"
 #include "net/http_host.h"
 #include "net/http_parser.h"
 #include "net/timer_wheel.h"
@@ -20,8 +21,9 @@ struct http_slot { /* one request under way; those of a connection form a queue 
     bool head_only;
     bool close; /* the connection ends behind this answer */
     bool http10;
-    char *late;    /* an answer that waits for those before it, owned; or NULL: in host->answers */
-    size_t offset; /* in host->answers */
+    const char *cors; /* header lines, or NULL */
+    char *late;       /* an answer that waits for those before it, owned; or NULL: in host->answers */
+    size_t offset;    /* in host->answers */
     size_t n;
 };
 
@@ -63,6 +65,7 @@ struct http_host {
     struct http_handler handler;
     struct http_transport transport;
     struct clock clock;
+    const struct http_cors *cors; /* NULL: off */
     struct timer_wheel wheel;
     struct http_conn *open, *free_conns;
     struct http_conn *dirty, *last_dirty; /* those that this wake-up touched, in order */
@@ -93,7 +96,7 @@ void host_free_retired(struct http_host *host);
 uint32_t slot_push(struct http_host *host, struct http_conn *conn);
 void slots_drop(struct http_host *host, struct http_conn *conn);
 void conn_answer_error(struct http_host *host, struct http_conn *conn, uint16_t status, const char *message,
-                       uint64_t limit);
+                       uint64_t limit, struct http_view origin);
 void conn_send_continue(struct http_host *host, struct http_conn *conn);
 void conn_flush(struct http_host *host, struct http_conn *conn);
 

@@ -175,7 +175,7 @@ struct http_conn *http_host_open(struct http_host *host)
         host->n_refused_open++;
         host->stats.n_refused++;
         conn_answer_error(host, conn, 503, "too many connections: max-connections",
-                          host->limits.max_connections);
+                          host->limits.max_connections, (struct http_view){0});
     } else {
         host->n_open++;
         host->stats.n_accepted++;
@@ -277,9 +277,10 @@ static void expire(struct http_host *host, struct http_conn *conn)
         return;
     }
     host->stats.n_timed_out++;
+    struct http_view origin = http_parser_origin(&conn->parser, conn->in.data + conn->n_done);
     conn->n_done = conn->n_fed = conn->in.n;
     conn_answer_error(host, conn, 408, "the request was not complete within request-timeout-ms",
-                      host->limits.request_timeout_ns / NS_PER_MS);
+                      host->limits.request_timeout_ns / NS_PER_MS, origin);
 }
 
 static void expire_due(struct http_host *host)
@@ -333,6 +334,11 @@ uint64_t http_host_next_ns(const struct http_host *host)
 void http_host_want_wake(struct http_host *host, uint64_t at_ns)
 {
     if (at_ns < host->wanted_ns) host->wanted_ns = at_ns;
+}
+
+void http_host_set_cors(struct http_host *host, const struct http_cors *cors)
+{
+    host->cors = cors;
 }
 
 void http_host_drain(struct http_host *host, uint64_t grace_ns)

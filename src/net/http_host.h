@@ -121,6 +121,10 @@ uint64_t http_host_now_ns(struct http_host *host);
 bool http_host_answer(struct http_host *host, struct http_ticket ticket,
                       const struct http_response *response);
 
+/* Adds headers for origins that are let in to every answer. `cors` is borrowed; NULL, as at first: none. */
+struct http_cors;
+void http_host_set_cors(struct http_host *host, const struct http_cors *cors);
+
 /* False when nobody waits for this answer any more. */
 bool http_host_is_waiting(const struct http_host *host, struct http_ticket ticket);
 

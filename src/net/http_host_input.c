@@ -25,6 +25,13 @@ static void dispatch(struct http_host *host, struct http_conn *conn, char *messa
     request.first_byte_ns = conn->begun_ns;
     request.complete_ns = conn->active_ns = http_host_now_ns(host);
     struct http_slot *slot = &host->slots[index];
+    request.is_preflight = false;
+    if (host->cors != NULL) {
+        bool allowed;
+        slot->cors = http_cors_lines(host->cors, request.headers[HTTP_HEADER_ORIGIN], &allowed);
+        request.is_preflight = allowed && request.method == HTTP_METHOD_OPTIONS &&
+                               request.headers[HTTP_HEADER_CORS_METHOD].n > 0;
+    }
     slot->head_only = request.method == HTTP_METHOD_HEAD;
     slot->http10 = http_parser_is_http10(&conn->parser);
     slot->close = !http_parser_keep_alive(&conn->parser);
@@ -34,11 +41,12 @@ static void dispatch(struct http_host *host, struct http_conn *conn, char *messa
     host->handler.request(host->handler.context, &request, ticket);
 }
 
-static void refuse(struct http_host *host, struct http_conn *conn)
+static void refuse(struct http_host *host, struct http_conn *conn, const char *message)
 {
     const struct http_parse_fault *fault = &conn->parser.fault;
     host->stats.n_malformed++;
-    conn_answer_error(host, conn, fault->status, fault->message, fault->limit);
+    conn_answer_error(host, conn, fault->status, fault->message, fault->limit,
+                      http_parser_origin(&conn->parser, message));
 }
 
 static void parse_messages(struct http_host *host, struct http_conn *conn, struct window *window)
@@ -63,7 +71,7 @@ static void parse_messages(struct http_host *host, struct http_conn *conn, struc
             conn->continued = false;
             http_parser_next(&conn->parser);
             break;
-        case HTTP_PARSE_BAD: refuse(host, conn); break;
+        case HTTP_PARSE_BAD: refuse(host, conn, message); break;
         }
     }
 }
@@ -86,7 +94,7 @@ static void hold(struct http_host *host, struct http_conn *conn, const struct wi
         conn->in.capacity = host->spare[host->n_spare].capacity;
     }
     if (!buf_append(&conn->in, window->base + window->message, n)) {
-        conn_answer_error(host, conn, 503, "out of memory", 0);
+        conn_answer_error(host, conn, 503, "out of memory", 0, (struct http_view){0});
         return;
     }
     conn->n_done = 0;
@@ -177,7 +185,7 @@ void http_host_input(struct http_host *host, struct http_conn *conn, char *bytes
     if (bytes == conn->in.data + conn->in.n) {
         conn->in.n += n;
     } else if (!make_room(host, conn, n) || !buf_append(&conn->in, bytes, n)) {
-        conn_answer_error(host, conn, 503, "out of memory", 0);
+        conn_answer_error(host, conn, 503, "out of memory", 0, (struct http_view){0});
         return;
     }
     if (!conn->paused) conn_parse_held(host, conn);

@@ -131,6 +131,7 @@ static char *put_head(struct http_host *host, char *at, const struct http_slot *
     else if (slot->http10)
         at = PUT(at, "Connection: keep-alive\r\n");
     if (response->headers != NULL) at = put(at, response->headers, strlen(response->headers));
+    if (slot->cors != NULL) at = put(at, slot->cors, strlen(slot->cors));
     return PUT(at, "\r\n");
 }
 
@@ -143,6 +144,7 @@ static void answer_slot(struct http_host *host, struct http_slot *slot, const st
     refresh_date(host);
     size_t texts = response->content_type != NULL ? strlen(response->content_type) : 0;
     if (response->headers != NULL) texts += strlen(response->headers);
+    if (slot->cors != NULL) texts += strlen(slot->cors);
     if (!buf_reserve(&host->answers, HEAD_ROOM + texts + response->n_body)) {
         host->answers.failed = false;
         conn_close(host, conn);
@@ -173,7 +175,7 @@ bool http_host_answer(struct http_host *host, struct http_ticket ticket, const s
 }
 
 void conn_answer_error(struct http_host *host, struct http_conn *conn, uint16_t status, const char *message,
-                       uint64_t limit)
+                       uint64_t limit, struct http_view origin)
 {
     conn->state = CONN_CLOSING;
     uint32_t index = slot_push(host, conn);
@@ -187,6 +189,10 @@ void conn_answer_error(struct http_host *host, struct http_conn *conn, uint16_t 
                 : snprintf(body, sizeof body, "{\"error\":\"%s\"}", message);
     struct http_response response = {.status = status, .body = body, .n_body = (size_t)n, .close = true};
     if (status == 503) response.headers = "Retry-After: 1\r\n";
+    if (host->cors != NULL) { /* browsers tell a page nothing of an answer without them */
+        bool allowed;
+        host->slots[index].cors = http_cors_lines(host->cors, origin, &allowed);
+    }
     answer_slot(host, &host->slots[index], &response);
 }
 

@@ -31,6 +31,7 @@ enum http_method {
 /* Headers that the layers above ask for; all others are checked by the parser and dropped. */
 enum http_header {
     HTTP_HEADER_ACCEPT,
+    HTTP_HEADER_CORS_METHOD, /* Access-Control-Request-Method: the request is a preflight */
     HTTP_HEADER_AUTHORIZATION,
     HTTP_HEADER_CONTENT_ENCODING,
     HTTP_HEADER_CONTENT_TYPE,
@@ -52,6 +53,7 @@ struct http_request {
     struct http_view headers[HTTP_N_HEADERS];
     struct http_view body;  /* whole, with any chunked coding removed */
     bool has_length;        /* a Content-Length or Transfer-Encoding was given */
+    bool is_preflight;      /* asks for an origin that is let in whether it may ask (net/http_cors.h) */
     uint64_t first_byte_ns; /* when its first byte was read */
     uint64_t complete_ns;   /* when its last byte was read */
 };

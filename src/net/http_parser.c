@@ -8,17 +8,12 @@ static const struct {
     uint8_t n;
     bool once; /* two of it would be a guess, so they are refused */
 } known_headers[HTTP_N_HEADERS] = {
-    {"accept", 6, false},
-    {"authorization", 13, true},
-    {"content-encoding", 16, true},
-    {"content-type", 12, true},
-    {"expect", 6, true},
-    {"host", 4, true},
-    {"inference-header-content-length", 31, true},
-    {"origin", 6, true},
-    {"retry-after", 11, false},
-    {"traceparent", 11, false},
-    {"x-api-key", 9, true},
+    {"accept", 6, false},        {"access-control-request-method", 29, true},
+    {"authorization", 13, true}, {"content-encoding", 16, true},
+    {"content-type", 12, true},  {"expect", 6, true},
+    {"host", 4, true},           {"inference-header-content-length", 31, true},
+    {"origin", 6, true},         {"retry-after", 11, false},
+    {"traceparent", 11, false},  {"x-api-key", 9, true},
 };
 
 /* Chunk framing may cost this many bytes for one of body, beside max_head_bytes: a body of one-byte chunks
@@ -104,6 +99,7 @@ static int on_header_complete(llhttp_t *state)
                 [HTTP_HEADER_AUTHORIZATION] = "the Authorization header is given twice",
                 [HTTP_HEADER_CONTENT_ENCODING] = "the Content-Encoding header is given twice",
                 [HTTP_HEADER_CONTENT_TYPE] = "the Content-Type header is given twice",
+                [HTTP_HEADER_CORS_METHOD] = "the Access-Control-Request-Method header is given twice",
                 [HTTP_HEADER_EXPECT] = "the Expect header is given twice",
                 [HTTP_HEADER_HOST] = "the Host header is given twice",
                 [HTTP_HEADER_INFERENCE_LENGTH] = "Inference-Header-Content-Length is given twice",
@@ -317,6 +313,12 @@ void http_parser_request(const struct http_parser *parser, const char *message, 
                                                  : (struct http_view){0};
     ret->body = view_of(message, parser->body);
     ret->has_length = (parser->state.flags & (F_CONTENT_LENGTH | F_CHUNKED)) != 0;
+}
+
+struct http_view http_parser_origin(const struct http_parser *parser, const char *message)
+{
+    if (!parser->head_complete || !(parser->seen & 1u << HTTP_HEADER_ORIGIN)) return (struct http_view){0};
+    return view_of(message, parser->headers[HTTP_HEADER_ORIGIN]);
 }
 
 bool http_parser_keep_alive(const struct http_parser *parser)

@@ -76,6 +76,10 @@ bool http_parser_finish(struct http_parser *parser);
 /* The complete message as views into message[]. */
 void http_parser_request(const struct http_parser *parser, const char *message, struct http_request *ret);
 
+/* The Origin header of the message under way, or of one that was refused, once its head is complete; else
+ * empty. */
+struct http_view http_parser_origin(const struct http_parser *parser, const char *message);
+
 /* True when the message allows another behind it on the connection. Valid after HTTP_PARSE_DONE. */
 bool http_parser_keep_alive(const struct http_parser *parser);
 

@@ -185,6 +185,7 @@ onnxd_status http_server_create(const struct http_server_options *options, const
         http_server_free(server);
         return status;
     }
+    http_host_set_cors(server->host, options->cors);
     *ret_server = server;
     return ONNXD_OK;
 }

@@ -20,6 +20,7 @@ struct http_server;
 struct http_server_options {
     struct http_limits limits;
     enum loop_kind loop;
+    const struct http_cors *cors; /* borrowed; NULL: off */
 };
 
 ONNXD_MUST_USE onnxd_status http_server_create(const struct http_server_options *options,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "net/http_cors.h"
 #include "protocol/predict_body.h"
 #include "serve/api_keys.h"
 #include "serve/gunzip.h"
@@ -103,6 +104,11 @@ void route_request(struct exchange *exchange)
                       : starts_with(request->path, "/v2", 3) ? ROUTE_V2
                       : starts_with(request->path, "/v1", 3) ? ROUTE_V1
                                                              : ROUTE_UNKNOWN;
+    if (request->is_preflight) { /* before keys are asked for: browsers send none with it */
+        buf_reset(&exchange->worker->body);
+        exchange_answer(exchange, 204, NULL, http_cors_preflight_lines());
+        return;
+    }
     if (!may_ask(exchange) || !unpack_body(exchange)) return;
     if (route != NULL && !(route->methods & 1u << request->method))
         exchange_refuse_method(exchange, route->allow);

@@ -202,7 +202,8 @@ static onnxd_status start_worker(struct service *service, uint32_t index, int fd
     thread->worker.post = post_to_thread;
     thread->worker.post_context = thread;
     thread->worker.wake = wake_worker;
-    struct http_server_options options = {.limits = service->options.limits, .loop = service->options.loop};
+    struct http_server_options options = {
+        .limits = service->options.limits, .loop = service->options.loop, .cors = service->options.cors};
     struct http_handler handler = worker_handler(&thread->worker);
     if (status == ONNXD_OK) status = http_server_create(&options, &handler, &thread->server, err);
     if (status == ONNXD_OK) {

@@ -35,6 +35,7 @@ struct service_options {
     uint32_t process;   /* number of this process among those that share `telemetry` */
     struct http_limits limits;
     enum loop_kind loop;
+    const struct http_cors *cors; /* borrowed until service_stop; NULL: foreign pages are kept out */
     struct version_settings version;
     uint64_t request_timeout_ns;
     uint64_t drain_timeout_ns;       /* what is not answered by then is cut off */
