@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/cpus.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "cli_precision.h"
@@ -301,6 +302,16 @@ static char **words_of(struct program *program, int argc, char **argv)
     return words;
 }
 
+/* What every connection of one process needs, and models, logs and the loops beside them. */
+static void allow_connections(const struct program *program)
+{
+    uint64_t wanted = (uint64_t)program->options.n_workers * program->settings->max_connections + 64;
+    uint64_t allowed = descriptors_allow(wanted);
+    if (allowed < wanted)
+        log_info("%llu file descriptors are allowed; --max-connections may need %llu",
+                 (unsigned long long)allowed, (unsigned long long)wanted);
+}
+
 static int run(const struct serve_settings *settings, int argc, char **argv)
 {
     onnxd_error err = {.status = ONNXD_ERR_NOMEM, .message = "out of memory"};
@@ -317,6 +328,7 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
     program.path[n > 0 ? n : 0] = 0;
     program.argv = words_of(&program, argc, argv);
     signal(SIGPIPE, SIG_IGN);
+    allow_connections(&program);
     int code = CLI_EXIT_OK;
     if (program.argv == NULL || program.turns_seen == NULL ||
         notify_init(&program.notify, &err) != ONNXD_OK || read_keys(&program, &err) != ONNXD_OK ||

@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "load/load_audit.h"
 #include "load/load_estimate.h"
@@ -58,17 +58,11 @@ static onnxd_status check_options(const struct load_options *o, onnxd_error *err
         return error_set(err, ONNXD_ERR_ARGUMENT,
                          "pipeline: only in a closed loop that keeps its connections");
     if (o->timeout_ns == 0) return error_set(err, ONNXD_ERR_ARGUMENT, "timeout: expected more than 0");
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-        limit.rlim_cur < o->n_connections + SPARE_DESCRIPTORS) {
-        rlim_t wanted = o->n_connections + SPARE_DESCRIPTORS;
-        limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-        if (limit.rlim_cur < wanted || setrlimit(RLIMIT_NOFILE, &limit) != 0)
-            return error_set(err, ONNXD_ERR_LIMIT,
-                             "%u connections need %llu file descriptors, %llu are allowed: raise 'ulimit -n'",
-                             o->n_connections, (unsigned long long)wanted,
-                             (unsigned long long)limit.rlim_max);
-    }
+    uint64_t wanted = o->n_connections + SPARE_DESCRIPTORS, allowed = descriptors_allow(wanted);
+    if (allowed < wanted)
+        return error_set(err, ONNXD_ERR_LIMIT,
+                         "%u connections need %llu file descriptors, %llu are allowed: raise 'ulimit -n'",
+                         o->n_connections, (unsigned long long)wanted, (unsigned long long)allowed);
     return ONNXD_OK;
 }
 

@@ -3,11 +3,13 @@
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/cpus.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/map.h"
@@ -185,9 +187,26 @@ static void threads_run_each_task_once(void **state)
     threads_free(NULL);
 }
 
+static void the_limit_of_descriptors_rises_as_far_as_allowed(void **state)
+{
+    (void)state;
+    struct rlimit before, low, now;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = before;
+    low.rlim_cur = 64;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    assert_true(descriptors_allow(32) == 64); /* never lowered */
+    assert_true(descriptors_allow(100) == 100);
+    assert_true(descriptors_allow(UINT64_MAX) == before.rlim_max || before.rlim_max == RLIM_INFINITY);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+    assert_true(now.rlim_cur >= 100);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_limit_of_descriptors_rises_as_far_as_allowed),
         cmocka_unit_test(arena_refuses_to_pass_its_limit),
         cmocka_unit_test(arena_allocations_are_aligned_and_apart),
         cmocka_unit_test(buf_remembers_that_it_was_full),
