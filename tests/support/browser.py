@@ -5,7 +5,8 @@
         page.wait("document.title === 'onnxd'")
         page.run("document.querySelector('button').click()")
         assert page.faults == []          # console errors, exceptions, failed requests, breaches of policy
-        page.picture("out.png", width=1200, height=900, dark=True)
+        page.size(390, 800, dark=True, phone=True)
+        page.picture("out.png")
 """
 import base64
 import json
@@ -133,7 +134,9 @@ class Page:
         self.call("Emulation.setEmulatedMedia",
                   features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
 
-    def picture(self, path):
-        data = self.call("Page.captureScreenshot", format="png")["data"]
+    def picture(self, path, height=None):
+        """Of the window, or of its upper part."""
+        clip = {"clip": {"x": 0, "y": 0, "width": self.run("innerWidth"), "height": height, "scale": 1}} if height else {}
+        data = self.call("Page.captureScreenshot", format="png", **clip)["data"]
         with open(path, "wb") as file:
             file.write(base64.b64decode(data))
