@@ -30,6 +30,12 @@ onnxd_status line_reader_open(struct line_reader *reader, const char *path, size
     return ONNXD_OK;
 }
 
+void line_reader_open_source(struct line_reader *reader, const char *name, struct line_source source,
+                             size_t max_bytes)
+{
+    *reader = (struct line_reader){.name = name, .fd = -1, .source = source, .max_bytes = max_bytes};
+}
+
 void line_reader_close(struct line_reader *reader)
 {
     if (reader->fd > STDIN_FILENO) close(reader->fd);
@@ -64,6 +70,14 @@ static onnxd_status fill(struct line_reader *r, onnxd_error *err)
 {
     onnxd_status status = make_room(r, err);
     if (status != ONNXD_OK) return status;
+    if (r->source.pull != NULL) {
+        size_t n = 0;
+        status = r->source.pull(r->source.context, r->bytes + r->end, r->capacity - r->end, &n, err);
+        if (status != ONNXD_OK) return status;
+        r->at_end = n == 0;
+        r->end += n;
+        return ONNXD_OK;
+    }
     ssize_t got;
     do got = read(r->fd, r->bytes + r->end, r->capacity - r->end);
     while (got < 0 && errno == EINTR);

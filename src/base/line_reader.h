@@ -21,9 +21,17 @@
 
 #include "onnxd/status.h"
 
+/* Where bytes come from when not from a file itself, such as an unpacker: up to `room` of them, *ret_n 0 at
+ * the end. Failures name the culprit. */
+struct line_source {
+    onnxd_status (*pull)(void *context, void *out, size_t room, size_t *ret_n, onnxd_error *err);
+    void *context; /* borrowed */
+};
+
 struct line_reader {
     const char *name; /* borrowed: the path, or "standard input" */
-    int fd;           /* -1: not open */
+    int fd;           /* -1: not open, or a source */
+    struct line_source source;
     char *bytes;
     size_t start, end, capacity, max_bytes;
     bool at_end;          /* the file's end was met */
@@ -35,6 +43,9 @@ struct line_reader {
 /* ONNXD_ERR_NOT_FOUND, ONNXD_ERR_IO, ONNXD_ERR_NOMEM. `max_bytes` bounds a line or block. */
 ONNXD_MUST_USE onnxd_status line_reader_open(struct line_reader *reader, const char *path, size_t max_bytes,
                                              onnxd_error *err);
+/* The same from a source; `name` stands in messages. */
+void line_reader_open_source(struct line_reader *reader, const char *name, struct line_source source,
+                             size_t max_bytes);
 void line_reader_close(struct line_reader *reader);
 
 /* *ret_line becomes NULL at the file's end. ONNXD_ERR_LIMIT for a longer line, ONNXD_ERR_IO; both name the

@@ -112,6 +112,13 @@ static onnxd_status set_role(struct feature_plan *plan, const char *name, size_t
     return ONNXD_OK;
 }
 
+onnxd_status feature_plan_assign_one(struct feature_plan *plan, const char *name, enum plan_role role,
+                                     onnxd_error *err)
+{
+    struct field_plan *field;
+    return set_role(plan, name, strlen(name), role, &field, err);
+}
+
 onnxd_status feature_plan_assign(struct feature_plan *plan, const char *names, enum plan_role role,
                                  onnxd_error *err)
 {

@@ -81,6 +81,10 @@ ONNXD_MUST_USE onnxd_status feature_plan_read(struct feature_plan *plan, const c
 ONNXD_MUST_USE onnxd_status feature_plan_assign(struct feature_plan *plan, const char *names,
                                                 enum plan_role role, onnxd_error *err);
 
+/* The same for one field, whose name may hold commas. */
+ONNXD_MUST_USE onnxd_status feature_plan_assign_one(struct feature_plan *plan, const char *name,
+                                                    enum plan_role role, onnxd_error *err);
+
 /* Comma-separated names of a file's columns, and marks of missing values, in place of earlier ones.
  * ONNXD_ERR_LIMIT, ONNXD_ERR_NOMEM. */
 ONNXD_MUST_USE onnxd_status feature_plan_set_columns(struct feature_plan *plan, const char *names,

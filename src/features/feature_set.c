@@ -45,6 +45,22 @@ const char *feature_set_field_name(const struct feature_set *set, uint32_t field
     return set->fields[field].name;
 }
 
+bool feature_set_is_dropped(const struct feature_set *set, uint32_t field)
+{
+    return set->fields[field].source == SOURCE_DROPPED;
+}
+
+enum feature_kind feature_set_field_kind(const struct feature_set *set, uint32_t field)
+{
+    switch (set->fields[field].source) {
+    case SOURCE_NUMBER: return FEATURE_NUMBER;
+    case SOURCE_CATEGORIES: return FEATURE_CATEGORIES;
+    case SOURCE_CATEGORY:
+    case SOURCE_DROPPED: break;
+    }
+    return FEATURE_CATEGORY;
+}
+
 uint32_t feature_set_find(const struct feature_set *set, const char *name, size_t n)
 {
     return map_get(&set->by_name, name, n); /* MAP_NONE is FEATURE_NO_FIELD */

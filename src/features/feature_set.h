@@ -81,6 +81,9 @@ const char *feature_set_value(const struct feature_set *set, uint32_t feature, u
 /* ---- what a record holds ---- */
 
 uint32_t feature_set_n_fields(const struct feature_set *set); /* dropped ones included */
+bool feature_set_is_dropped(const struct feature_set *set, uint32_t field);
+enum feature_kind feature_set_field_kind(const struct feature_set *set,
+                                         uint32_t field); /* not of dropped ones */
 const char *feature_set_field_name(const struct feature_set *set, uint32_t field);
 uint32_t feature_set_find(const struct feature_set *set, const char *name,
                           size_t n); /* or FEATURE_NO_FIELD */

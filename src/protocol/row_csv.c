@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/csv_line.h"
 #include "base/error.h"
 #include "json/json_reader.h"
 #include "protocol/tensor_json.h"
@@ -16,75 +17,14 @@ struct column { /* where a column's value goes */
 
 struct row_csv {
     const struct protocol_schema *schema;
-    struct column *columns;        /* [n_columns], unless by_field */
-    uint32_t *fields_of;           /* [n_columns] field of each column, when by_field */
-    struct protocol_field *fields; /* [features->n_fields] */
+    struct column *columns;     /* [n_columns], unless by_field */
+    uint32_t *fields_of;        /* [n_columns] field of each column, when by_field */
+    struct field_value *fields; /* [features->n_fields] */
     size_t n_columns;
     bool by_field, started;
 };
 
-struct csv_field {
-    const char *text;
-    size_t n;
-    bool quoted; /* text lies between the quotes, doubled ones still doubled */
-};
-
-struct csv_line {
-    const char *at, *end; /* at == NULL: no more fields */
-    size_t n_fields;      /* taken */
-};
-
 /* ---- fields of a line ---------------------------------------------------------------------------- */
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* The quoted field whose first quote is at `at`; the end of its text, or NULL when it does not end. */
-static const char *quoted_end(const char *at, const char *end)
-{
-    for (at++; at < end; at++) {
-        if (*at != '"') continue;
-        if (at + 1 == end || at[1] != '"') return at;
-        at++;
-    }
-    return NULL;
-}
-
-static onnxd_status next_field(struct csv_line *line, struct csv_field *ret, onnxd_error *err)
-{
-    const char *at = line->at, *end = line->end;
-    size_t number = ++line->n_fields;
-    while (at < end && is_blank(*at)) at++;
-    if (at < end && *at == '"') {
-        const char *close = quoted_end(at, end);
-        if (close == NULL)
-            return error_set(err, ONNXD_ERR_FORMAT, "column %zu: the quoted field does not end on its line",
-                             number);
-        *ret = (struct csv_field){at + 1, (size_t)(close - at - 1), true};
-        for (at = close + 1; at < end && is_blank(*at);) at++;
-        if (at < end && *at != ',')
-            return error_set(err, ONNXD_ERR_FORMAT, "column %zu: expected a comma behind the quoted field",
-                             number);
-    } else {
-        const char *start = at, *comma = at < end ? memchr(at, ',', (size_t)(end - at)) : NULL;
-        at = comma != NULL ? comma : end;
-        const char *stop = at;
-        while (stop > start && is_blank(stop[-1])) stop--;
-        *ret = (struct csv_field){start, (size_t)(stop - start), false};
-    }
-    line->at = at < end ? at + 1 : NULL;
-    return ONNXD_OK;
-}
-
-static size_t count_columns(const char *text, size_t n)
-{
-    struct csv_line line = {text, text + n, 0};
-    struct csv_field field;
-    while (line.at != NULL && next_field(&line, &field, NULL) == ONNXD_OK) continue;
-    return line.n_fields;
-}
 
 static bool is_number(const struct csv_field *field)
 {
@@ -99,12 +39,7 @@ static onnxd_status copy_text(const struct csv_field *field, struct arena *arena
 {
     char *copy = arena_alloc(arena, field->n);
     if (copy == NULL) return error_set(err, ONNXD_ERR_LIMIT, "no room for the texts of a batch");
-    size_t n = 0;
-    for (size_t i = 0; i < field->n; i++) {
-        copy[n++] = field->text[i];
-        if (field->quoted && field->text[i] == '"') i++; /* the first of two */
-    }
-    *ret = (onnxd_string){copy, n};
+    *ret = (onnxd_string){copy, csv_unquote(field, copy)};
     return ONNXD_OK;
 }
 
@@ -137,9 +72,9 @@ struct first_line {
 static struct first_line look_at_first(const struct protocol_schema *schema, const char *text, size_t n)
 {
     struct first_line first = {0};
-    struct csv_line line = {text, text + n, 0};
+    struct csv_line line = csv_line_of(text, n, ',');
     struct csv_field field;
-    while (line.at != NULL && next_field(&line, &field, NULL) == ONNXD_OK) {
+    while (line.at != NULL && csv_next_field(&line, &field, NULL) == ONNXD_OK) {
         first.n++;
         first.n_numbers += is_number(&field) || is_bool_word(&field) || field.n == 0;
         first.n_inputs += protocol_find_input(schema, field.text, field.n) != UINT32_MAX;
@@ -156,7 +91,7 @@ static onnxd_status map_names(struct row_csv *csv, const char *text, size_t n, s
 {
     const struct protocol_features *features = csv->by_field ? csv->schema->features : NULL;
     size_t n_known = features != NULL ? features->n_fields : csv->schema->n_inputs;
-    struct csv_line line = {text, text + n, 0};
+    struct csv_line line = csv_line_of(text, n, ',');
     uint32_t *targets = calloc(n_columns, sizeof *targets);
     bool *seen = calloc(n_known + 1, sizeof *seen);
     onnxd_status status = ONNXD_OK;
@@ -164,7 +99,7 @@ static onnxd_status map_names(struct row_csv *csv, const char *text, size_t n, s
         status = error_set(err, ONNXD_ERR_NOMEM, "no memory for the columns");
     for (size_t i = 0; i < n_columns && status == ONNXD_OK; i++) {
         struct csv_field name;
-        status = next_field(&line, &name, err);
+        status = csv_next_field(&line, &name, err);
         if (status != ONNXD_OK) break;
         targets[i] = features != NULL ? features->find(features->context, name.text, name.n)
                                       : protocol_find_input(csv->schema, name.text, name.n);
@@ -241,20 +176,12 @@ static onnxd_status read_element(const struct csv_field *field, onnxd_type type,
 }
 
 static onnxd_status read_raw_field(const struct csv_field *field, struct protocol_rows *rows,
-                                   struct protocol_field *value, onnxd_error *err)
+                                   struct field_value *value, onnxd_error *err)
 {
-    *value = (struct protocol_field){.kind = PROTOCOL_NULL};
-    if (field->n == 0 && !field->quoted) return ONNXD_OK;
-    double number;
-    value->kind = PROTOCOL_STRING;
-    if (!field->quoted && decimal_parse_f64(field->text, field->n, &number)) {
-        value->kind = PROTOCOL_NUMBER;
-        value->number = number;
-    } else if (!field->quoted && is_bool_word(field)) {
-        value->kind = PROTOCOL_BOOL;
-        value->number = field->n == 4;
-    }
-    return copy_text(field, rows->arena, &value->text, err);
+    onnxd_string text;
+    onnxd_status status = copy_text(field, rows->arena, &text, err);
+    if (status == ONNXD_OK) *value = field_value_of_text(text.data, text.len);
+    return status;
 }
 
 static onnxd_status read_field(struct row_csv *csv, size_t i, const struct csv_field *field,
@@ -280,7 +207,7 @@ static onnxd_status convert(struct row_csv *csv, struct protocol_rows *rows, onn
 onnxd_status row_csv_read(struct row_csv *csv, const char *text, size_t n, struct protocol_rows *rows,
                           onnxd_error *err)
 {
-    struct csv_line line = {text, text + n, 0};
+    struct csv_line line = csv_line_of(text, n, ',');
     onnxd_status status;
     if (!csv->started) {
         bool names;
@@ -289,7 +216,7 @@ onnxd_status row_csv_read(struct row_csv *csv, const char *text, size_t n, struc
     }
     for (size_t i = 0; line.at != NULL; i++) {
         struct csv_field field;
-        status = next_field(&line, &field, err);
+        status = csv_next_field(&line, &field, err);
         if (status != ONNXD_OK) return status;
         if (i == csv->n_columns) break;
         status = read_field(csv, i, &field, rows, err);
@@ -300,7 +227,7 @@ onnxd_status row_csv_read(struct row_csv *csv, const char *text, size_t n, struc
     }
     if (line.at != NULL || line.n_fields != csv->n_columns)
         return error_set(err, ONNXD_ERR_SHAPE, "expected %zu columns, got %zu", csv->n_columns,
-                         count_columns(text, n));
+                         csv_count_fields(text, n, ','));
     if (csv->by_field && (status = convert(csv, rows, err)) != ONNXD_OK) return status;
     rows->n++;
     return ONNXD_OK;

@@ -14,7 +14,7 @@ struct row { /* what one row's object has told so far */
     uint64_t seen[PROTOCOL_MAX_INPUTS / 64]; /* inputs given */
     uint32_t n_inputs_seen;
     uint32_t n_fields_seen;
-    struct protocol_field *fields; /* [schema->features->n_fields], or NULL before the first */
+    struct field_value *fields; /* [schema->features->n_fields], or NULL before the first */
 };
 
 bool row_json_check_schema(struct json_reader *r, const struct protocol_schema *schema)
@@ -98,21 +98,21 @@ static bool read_field(struct json_reader *r, struct row *row, uint32_t field)
         if (row->fields == NULL)
             return json_fail(r, ONNXD_ERR_LIMIT, "no room for the fields of this request");
     }
-    struct protocol_field *value = &row->fields[field];
-    if (value->kind != PROTOCOL_ABSENT) return json_fail(r, ONNXD_ERR_FORMAT, "given twice");
+    struct field_value *value = &row->fields[field];
+    if (value->kind != FIELD_ABSENT) return json_fail(r, ONNXD_ERR_FORMAT, "given twice");
     row->n_fields_seen++;
     struct decimal number;
     struct json_text text;
     bool truth;
     switch (json_peek(r)) {
-    case JSON_NULL: value->kind = PROTOCOL_NULL; return json_read_null(r);
+    case JSON_NULL: value->kind = FIELD_NULL; return json_read_null(r);
     case JSON_BOOL:
-        value->kind = PROTOCOL_BOOL;
+        value->kind = FIELD_BOOL;
         if (!json_read_bool(r, &truth)) return false;
         value->number = truth;
         return true;
     case JSON_NUMBER:
-        value->kind = PROTOCOL_NUMBER;
+        value->kind = FIELD_NUMBER;
         if (!json_read_decimal(r, &number)) return false;
         value->number = decimal_to_f64(&number);
         value->text = (onnxd_string){number.text, number.n};
@@ -120,7 +120,7 @@ static bool read_field(struct json_reader *r, struct row *row, uint32_t field)
             return json_fail(r, ONNXD_ERR_RANGE, "the number is beyond the range of a 64-bit float");
         return true;
     case JSON_STRING: {
-        value->kind = PROTOCOL_STRING;
+        value->kind = FIELD_STRING;
         if (!json_read_string(r, &text)) return false;
         value->text = (onnxd_string){text.raw, text.n_raw};
         if (!text.escaped) return true;

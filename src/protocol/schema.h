@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "json/field_value.h"
 #include "onnxd/model.h"
 #include "onnxd/status.h"
 #include "onnxd/tensor.h"
@@ -23,14 +24,6 @@
 #define PROTOCOL_NO_FIELD   UINT32_MAX
 
 /* ---- raw fields (implemented by src/features) ---- */
-
-enum protocol_field_kind { PROTOCOL_ABSENT, PROTOCOL_NULL, PROTOCOL_BOOL, PROTOCOL_NUMBER, PROTOCOL_STRING };
-
-struct protocol_field { /* the value of one field of one row */
-    enum protocol_field_kind kind;
-    double number;     /* NUMBER; BOOL: 0 or 1 */
-    onnxd_string text; /* STRING: decoded; NUMBER: as written, for integers beyond 2^53 */
-};
 
 struct protocol_features {
     const void *context;
@@ -41,7 +34,7 @@ struct protocol_features {
     const char *(*names)(const void *context);
     /* Turns fields[n_fields] into one row: row_inputs[i] is the place of input i, [row_elements] of its
      * type. A missing or unfit field is an error that names it. */
-    onnxd_status (*convert)(const void *context, const struct protocol_field *fields, void *const *row_inputs,
+    onnxd_status (*convert)(const void *context, const struct field_value *fields, void *const *row_inputs,
                             onnxd_error *err);
 };
 

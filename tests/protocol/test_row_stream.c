@@ -259,14 +259,14 @@ static const char *color_names(const void *context)
     return "color, size";
 }
 
-static onnxd_status convert_color(const void *context, const struct protocol_field *fields,
+static onnxd_status convert_color(const void *context, const struct field_value *fields,
                                   void *const *row_inputs, onnxd_error *err)
 {
     (void)context, (void)err;
     float *row = row_inputs[0];
     row[0] = (float)fields[0].kind;
     row[1] = (float)fields[0].text.len;
-    row[2] = fields[1].kind == PROTOCOL_NUMBER ? (float)fields[1].number : -1;
+    row[2] = fields[1].kind == FIELD_NUMBER ? (float)fields[1].number : -1;
     return ONNXD_OK;
 }
 
@@ -276,7 +276,7 @@ static void raw_fields_come_by_name(void **state)
     static const struct protocol_features features = {
         .n_fields = 2, .find = find_color, .names = color_names, .convert = convert_color};
     static const float want[4][3] = {
-        {PROTOCOL_STRING, 3, 4}, {PROTOCOL_NUMBER, 2, -1}, {PROTOCOL_STRING, 2, 5}, {PROTOCOL_BOOL, 4, 6}};
+        {FIELD_STRING, 3, 4}, {FIELD_NUMBER, 2, -1}, {FIELD_NUMBER, 2, 5}, {FIELD_BOOL, 4, 6}};
     const char *text = "size,color\n4,red\n,12\n5,\"12\"\n6,true\n";
     struct protocol_schema schema;
     struct row_csv *csv = NULL;

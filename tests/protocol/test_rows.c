@@ -204,11 +204,11 @@ static const char *fields_names(const void *context)
     (void)context;
     return "hour, site";
 }
-static onnxd_status fields_convert(const void *context, const struct protocol_field *fields,
+static onnxd_status fields_convert(const void *context, const struct field_value *fields,
                                    void *const *row_inputs, onnxd_error *err)
 {
     (void)context;
-    if (fields[0].kind != PROTOCOL_NUMBER || fields[1].kind != PROTOCOL_STRING) {
+    if (fields[0].kind != FIELD_NUMBER || fields[1].kind != FIELD_STRING) {
         snprintf(err->message, sizeof err->message, "hour and site are needed");
         return ONNXD_ERR_FORMAT;
     }
