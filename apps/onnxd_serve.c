@@ -186,7 +186,7 @@ static void tell_stopping(void *context, pid_t successor)
 static bool has_turned(void *context, uint32_t process)
 {
     struct program *program = context;
-    uint64_t turns = tally_get(&telemetry_process(&program->telemetry, process)->turns);
+    uint64_t turns = atomic_load(&program->telemetry.processes[process].turns);
     bool moved = turns != program->turns_seen[process];
     program->turns_seen[process] = turns;
     return moved;
@@ -216,7 +216,7 @@ static void on_reloaded(void *context)
 static void count_restart(void *context, uint32_t process)
 {
     const struct program *program = context;
-    tally_add(&telemetry_process(&program->telemetry, process)->restarts, 1);
+    telemetry_count_restart(&program->telemetry, process);
 }
 
 /* Looks whether the workers go round; eight times as often as the watchdog bites, so that neither a wake-up
@@ -224,20 +224,71 @@ static void count_restart(void *context, uint32_t process)
 static void watch_workers(struct program *program, struct service *service)
 {
     if (!service_turns(service)) return;
-    tally_add(&telemetry_process(&program->telemetry, program->options.process)->turns, 1);
+    atomic_fetch_add(&program->telemetry.processes[program->options.process].turns, 1);
     if (is_alone(program)) feed_watchdog(program);
+}
+
+/* The line of --stats-interval: what came since the one before, over all processes. */
+static void tell_stats(const struct program *program, struct telemetry_totals *before)
+{
+    struct telemetry_totals now;
+    telemetry_read_totals(&program->telemetry, &now);
+    struct telemetry_interval last = telemetry_between(before, &now);
+    *before = now;
+    log_note("stats: %u s, %llu requests, mean %.0f us, p50 %.0f us, p99 %.0f us, %.2f rows a run",
+             program->settings->stats_interval, (unsigned long long)last.n_requests, last.mean_us,
+             last.p50_us, last.p99_us, last.rows_a_run);
+}
+
+/* What is done between signals: each is due at its time, UINT64_MAX for never. */
+struct chores {
+    uint64_t watch_ns, watch_at_ns;
+    uint64_t stats_ns, stats_at_ns;
+    struct telemetry_totals before;
+};
+
+static struct chores plan_chores(const struct program *program)
+{
+    uint64_t now_ns = monotonic_ns();
+    bool tells = program->settings->stats_interval > 0 && program->options.process == 0;
+    struct chores chores = {.watch_ns = program->notify.watchdog_ns / 8,
+                            .stats_ns = program->settings->stats_interval * NS_PER_S};
+    chores.watch_at_ns = chores.watch_ns > 0 ? now_ns + chores.watch_ns : UINT64_MAX;
+    chores.stats_at_ns = tells ? now_ns + chores.stats_ns : UINT64_MAX;
+    return chores;
+}
+
+static void do_chores(struct chores *chores, struct program *program, struct service *service)
+{
+    uint64_t now_ns = monotonic_ns();
+    if (now_ns >= chores->watch_at_ns) {
+        watch_workers(program, service);
+        chores->watch_at_ns = now_ns + chores->watch_ns;
+    }
+    if (now_ns >= chores->stats_at_ns) {
+        tell_stats(program, &chores->before);
+        chores->stats_at_ns += chores->stats_ns;
+    }
+}
+
+/* The next signal, or a number below 1 when a chore is due. */
+static int await_signal(const sigset_t *signals, const struct chores *chores, siginfo_t *info)
+{
+    uint64_t due_ns = chores->watch_at_ns < chores->stats_at_ns ? chores->watch_at_ns : chores->stats_at_ns;
+    uint64_t now_ns = monotonic_ns(), wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+    struct timespec wait = {(time_t)(wait_ns / NS_PER_S), (long)(wait_ns % NS_PER_S)};
+    return sigtimedwait(signals, info, due_ns == UINT64_MAX ? NULL : &wait);
 }
 
 /* The next signal that ends it. Signals are waited for here, so no other thread may take them. */
 static void wait_for_end(const sigset_t *signals, struct program *program, struct service *service)
 {
     siginfo_t info;
-    uint64_t every_ns = program->notify.watchdog_ns / 8;
-    const struct timespec every = {(time_t)(every_ns / NS_PER_S), (long)(every_ns % NS_PER_S)};
+    struct chores chores = plan_chores(program);
     for (;;) {
-        int number = sigtimedwait(signals, &info, every_ns > 0 ? &every : NULL);
-        if (every_ns > 0) watch_workers(program, service);
-        if (number < 0) continue;
+        int number = await_signal(signals, &chores, &info);
+        do_chores(&chores, program, service);
+        if (number < 1) continue;
         if (number == SIGHUP) {
             if (is_alone(program)) tell_reloading(program);
             service_reload(service);

@@ -72,6 +72,8 @@ static const struct cli_option options[] = {
     {.type = CLI_HEADING, .help = "Logging"},
     {"log-level", CLI_CHOICE, AT(log_level), "error|warn|info|debug", "what is logged on standard error"},
     {"log-format", CLI_CHOICE, AT(log_format), "text|json", "of both logs"},
+    {"stats-interval", CLI_U32, AT(stats_interval), "S",
+     "every S seconds a line with count, mean, p50, p99 and rows a run of the last S; 0: none", 0, 86400},
     {"access-log", CLI_FLAG, AT(access_log), NULL, "a line for each request on standard output"},
 };
 

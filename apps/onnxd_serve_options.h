@@ -12,7 +12,7 @@ struct serve_settings {
     const char *repository, *host, *unix_path, *api_key_file, *tls_cert, *tls_key;
     uint32_t port, workers, processes;
     int engine, precision, event_loop, log_level, log_format;
-    uint32_t compute_threads, warm_up_rows;
+    uint32_t compute_threads, warm_up_rows, stats_interval;
     int place;
     struct cli_numbers preferred;
     uint64_t max_queue_delay_us;

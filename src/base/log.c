@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const level_names[] = {"error", "warn", "info", "debug"};
+static const char *const level_names[] = {"error", "warn", "info", "debug", "info"};
 static _Atomic int current_level = LOG_LEVEL_WARN;
 static _Atomic bool as_json = false;
 
@@ -19,7 +19,8 @@ void log_configure(enum log_level level, bool json)
 
 bool log_enabled(enum log_level level)
 {
-    return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
+    return level == LOG_LEVEL_NOTE ||
+           (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
 }
 
 bool log_level_parse(const char *text, enum log_level *ret_level)

@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_NOTE };
 
 void log_configure(enum log_level level, bool json);
 bool log_enabled(enum log_level level);
@@ -27,5 +27,8 @@ __attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const
 #define log_warn(...)  log_write(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...)  log_write(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/* What was asked for: written whatever the level, as info. */
+#define log_note(...) log_write(LOG_LEVEL_NOTE, __VA_ARGS__)
 
 #endif

@@ -119,16 +119,17 @@ static onnxd_status find_or_append(struct metrics *m, struct metrics_series *ser
             return error_set(err, ONNXD_ERR_ARGUMENT, "metric '%s': already of another kind", series->name);
         series->family = other->family;
         if (strcmp(other->labels, series->labels) != 0) continue;
+        if (other->n_cells != series->n_cells)
+            return error_set(err, ONNXD_ERR_ARGUMENT, "metric '%s': already of another size", series->name);
         atomic_store(&other->hidden, false);
         *ret = (struct metric){other->cell, i};
         return ONNXD_OK;
     }
-    uint32_t n_cells = series->kind == METRIC_HISTOGRAM ? series->n_bounds + 2 : 1;
-    if (n_series == m->max_series || n_cells > m->max_cells - m->n_cells)
+    if (n_series == m->max_series || series->n_cells > m->max_cells - m->n_cells)
         return error_set(err, ONNXD_ERR_LIMIT, "metric '%s': no room for more than %u series", series->name,
                          n_series);
     series->cell = m->n_cells;
-    m->n_cells += n_cells;
+    m->n_cells += series->n_cells;
     memcpy(metrics_series_at(m, n_series), series, sizeof *series);
     *ret = (struct metric){series->cell, n_series};
     atomic_store(&m->n_series, n_series + 1);
@@ -148,7 +149,7 @@ onnxd_status metrics_counter(struct metrics *m, const char *name, const char *he
                              const struct metric_label *labels, uint32_t n_labels, double scale,
                              struct metric *ret, onnxd_error *err)
 {
-    struct metrics_series series = {.kind = METRIC_COUNTER, .scale = scale};
+    struct metrics_series series = {.kind = METRIC_COUNTER, .n_cells = 1, .scale = scale};
     onnxd_status status = describe(&series, name, help, labels, n_labels, err);
     return status != ONNXD_OK ? status : add_series(m, &series, ret, err);
 }
@@ -157,7 +158,7 @@ onnxd_status metrics_gauge(struct metrics *m, const char *name, const char *help
                            const struct metric_label *labels, uint32_t n_labels, double scale,
                            struct metric *ret, onnxd_error *err)
 {
-    struct metrics_series series = {.kind = METRIC_GAUGE, .scale = scale};
+    struct metrics_series series = {.kind = METRIC_GAUGE, .n_cells = 1, .scale = scale};
     onnxd_status status = describe(&series, name, help, labels, n_labels, err);
     return status != ONNXD_OK ? status : add_series(m, &series, ret, err);
 }
@@ -177,7 +178,16 @@ onnxd_status metrics_histogram(struct metrics *m, const char *name, const char *
         if (bounds[i] <= bounds[i - 1])
             return error_set(err, ONNXD_ERR_ARGUMENT, "metric '%s': bound %u does not rise", name, i);
     memcpy(series.bounds, bounds, n_bounds * sizeof *bounds);
+    series.n_cells = n_bounds + 2;
     return add_series(m, &series, ret, err);
+}
+
+onnxd_status metrics_tallies(struct metrics *m, const char *name, const struct metric_label *labels,
+                             uint32_t n_labels, uint32_t n, struct metric *ret, onnxd_error *err)
+{
+    struct metrics_series series = {.kind = METRIC_TALLIES, .n_cells = n, .scale = 1};
+    onnxd_status status = describe(&series, name, NULL, labels, n_labels, err);
+    return status != ONNXD_OK ? status : add_series(m, &series, ret, err);
 }
 
 void metrics_hide(struct metrics *m, struct metric metric)
@@ -220,6 +230,31 @@ void metrics_observe(const struct metrics_writer *w, struct metric metric, uint6
 int64_t metrics_read(const struct metrics *m, struct metric metric)
 {
     return (int64_t)metrics_sum(m, metric.cell);
+}
+
+uint64_t metrics_family_read(const struct metrics *m, const char *name)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0, n = atomic_load(&m->n_series); i < n; i++) {
+        const struct metrics_series *series = metrics_series_at(m, i);
+        if (strcmp(series->name, name) == 0) sum += metrics_sum(m, series->cell);
+    }
+    return sum;
+}
+
+uint64_t metrics_tally_read(const struct metrics *m, struct metric tallies, uint32_t i)
+{
+    return metrics_sum(m, tallies.cell + i);
+}
+
+uint64_t metrics_tally_largest(const struct metrics *m, struct metric tallies, uint32_t i)
+{
+    uint64_t largest = 0;
+    for (uint32_t k = 0; k < m->n_slots; k++) {
+        uint64_t one = atomic_load_explicit(&metrics_slot(m, k)[tallies.cell + i], memory_order_relaxed);
+        if (one > largest) largest = one;
+    }
+    return largest;
 }
 
 void metrics_histogram_read(const struct metrics *m, struct metric metric, struct metrics_histogram_view *ret)

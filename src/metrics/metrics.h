@@ -31,7 +31,7 @@ struct metrics;
 struct metrics_size {    /* 0 selects the default */
     uint32_t n_slots;    /* writing threads of all processes; 16 */
     uint32_t max_series; /* 512 */
-    uint32_t max_cells;  /* of a slot: 1 a counter or gauge, bounds + 2 a histogram; 4096 */
+    uint32_t max_cells;  /* of a slot: 1 a counter, gauge or tally, bounds + 2 a histogram; 4096 */
 };
 
 struct metric_label {
@@ -64,6 +64,12 @@ ONNXD_MUST_USE onnxd_status metrics_histogram(struct metrics *m, const char *nam
                                               const struct metric_label *labels, uint32_t n_labels,
                                               double scale, const uint64_t *bounds, uint32_t n_bounds,
                                               struct metric *ret, onnxd_error *err);
+
+/* n counters under one name that the text leaves out, for what is told in another form. ONNXD_ERR_ARGUMENT
+ * when the name has another number of them. */
+ONNXD_MUST_USE onnxd_status metrics_tallies(struct metrics *m, const char *name,
+                                            const struct metric_label *labels, uint32_t n_labels, uint32_t n,
+                                            struct metric *ret, onnxd_error *err);
 
 /* 10 us to 10 s in steps of 1, 2.5, 5; in nanoseconds. */
 #define METRICS_N_TIME_BOUNDS 19
@@ -102,12 +108,25 @@ static inline void metrics_change(const struct metrics_writer *w, struct metric 
     metrics_add(w, metric, (uint64_t)by);
 }
 
+static inline void metrics_tally(const struct metrics_writer *w, struct metric tallies, uint32_t i,
+                                 uint64_t n)
+{
+    metrics_add(w, (struct metric){tallies.cell + i, tallies.series}, n);
+}
+
 void metrics_observe(const struct metrics_writer *w, struct metric metric, uint64_t value);
 
 /* ---- reading ---- */
 
 /* The sum over all slots of a counter or gauge. */
 int64_t metrics_read(const struct metrics *m, struct metric metric);
+
+/* The sum over all series of a counter's or gauge's name; 0 without one. */
+uint64_t metrics_family_read(const struct metrics *m, const char *name);
+
+/* The sum, and the largest, of one of a set of tallies over all slots. */
+uint64_t metrics_tally_read(const struct metrics *m, struct metric tallies, uint32_t i);
+uint64_t metrics_tally_largest(const struct metrics *m, struct metric tallies, uint32_t i);
 
 struct metrics_histogram_view {
     uint32_t n_bounds;

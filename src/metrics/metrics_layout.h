@@ -14,7 +14,7 @@
 #define METRICS_HELP_BYTES   128
 #define METRICS_LABELS_BYTES 256
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_TALLIES };
 
 struct metrics_series {
     char name[METRICS_NAME_BYTES];
@@ -22,6 +22,7 @@ struct metrics_series {
     char labels[METRICS_LABELS_BYTES]; /* as written: a="b",c="d" */
     uint32_t kind;
     uint32_t cell; /* histogram: a count for each bucket, one for +Inf, then the sum */
+    uint32_t n_cells;
     uint32_t n_bounds;
     uint32_t family; /* index of the first series of this name */
     double scale;

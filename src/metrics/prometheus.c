@@ -56,7 +56,7 @@ static void append_family(const struct metrics *m, uint32_t family, uint32_t n_s
     bool headed = false;
     for (uint32_t i = family; i < n_series; i++) {
         const struct metrics_series *s = metrics_series_at(m, i);
-        if (s->family != family || atomic_load(&s->hidden)) continue;
+        if (s->family != family || s->kind == METRIC_TALLIES || atomic_load(&s->hidden)) continue;
         if (!headed) append_head(buf, metrics_series_at(m, family));
         headed = true;
         if (s->kind == METRIC_HISTOGRAM)

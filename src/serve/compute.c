@@ -13,7 +13,7 @@
 struct compute_thread {
     struct compute *compute;
     uint32_t index;
-    struct worker_stats *stats;
+    struct telemetry_writer stats;
     pthread_t thread;
     struct job *group[MAX_GROUP];
 };
@@ -103,11 +103,11 @@ static bool end_if_late(struct compute *compute, struct job *job)
 
 /* ---- running ---------------------------------------------------------------------------------------- */
 
-static void count_run(const struct compute_thread *thread, const struct version *version, uint32_t n_rows,
+static void count_run(struct compute_thread *thread, const struct version *version, uint32_t n_rows,
                       const struct run *run)
 {
     if (run->status == ONNXD_OK)
-        telemetry_count_run(thread->stats, version->stats_slot, n_rows, run->end_ns - run->start_ns);
+        telemetry_count_run(&thread->stats, &version->stats, n_rows, run->end_ns - run->start_ns);
 }
 
 /* Answers a job from a run that holds its rows from first_row on. */
@@ -306,6 +306,13 @@ static void wait_for_turn(struct compute *compute, uint64_t until_ns)
     pthread_cond_timedwait(&compute->changed, &compute->lock, &until);
 }
 
+static void show_cpu(struct compute_thread *thread)
+{
+    struct timespec ts;
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == 0)
+        telemetry_show_cpu(&thread->stats, (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec);
+}
+
 static void *run_thread(void *context)
 {
     struct compute_thread *thread = context;
@@ -321,6 +328,7 @@ static void *run_thread(void *context)
         pthread_mutex_unlock(&compute->lock);
         run_turn(thread, version);
         version_unref(version);
+        show_cpu(thread);
         pthread_mutex_lock(&compute->lock);
     }
     pthread_mutex_unlock(&compute->lock);
@@ -370,7 +378,7 @@ onnxd_status compute_create(uint32_t n_threads, const struct telemetry *telemetr
         struct compute_thread *thread = &compute->threads[i];
         thread->compute = compute;
         thread->index = i;
-        thread->stats = telemetry_worker(telemetry, process, telemetry->n_workers + i);
+        telemetry_writer_init(&thread->stats, telemetry, process, telemetry->n_workers + i);
         if (n_threads == 0) break;
         if (pthread_create(&thread->thread, NULL, run_thread, thread) != 0) {
             compute_free(compute);

@@ -88,7 +88,7 @@ static void serve_here(struct exchange *exchange, struct lane *lane, struct call
         exchange_fail_status(exchange, status, err.message);
         return;
     }
-    time_stat_add(&worker->stats->models[version->stats_slot].parse, now_ns - worker->parsed_ns);
+    telemetry_count_stage(&worker->stats, &version->stats, STAGE_PARSE, now_ns - worker->parsed_ns);
     worker->parsed_ns = now_ns;
     if (lane_is_full(lane)) worker_run_lane(worker, lane);
 }

@@ -194,14 +194,14 @@ static onnxd_status load_entry(struct repository *repository, struct entry *entr
     onnxd_status status = read_settings(repository, entry, config, &settings, err);
     if (status == ONNXD_OK)
         status = version_create(repository->options.backend, entry->told.name, entry->told.version, source,
-                                &settings, &repository->options.threads, &version, err);
+                                &settings, &repository->options.host, &version, err);
     if (status == ONNXD_OK) {
-        repository->options.loaded(repository->options.context, version);
         catalog = catalog_change(repository->catalog, version, NULL);
         if (catalog == NULL) status = error_set(err, ONNXD_ERR_LIMIT, "too many versions, or out of memory");
     }
+    telemetry_count_load(repository->options.host.telemetry, repository->options.host.process,
+                         status == ONNXD_OK);
     if (status != ONNXD_OK) {
-        repository->options.failed(repository->options.context);
         version_unref(version);
         error_prefix(err, "model '%s' version %llu: ", entry->told.name,
                      (unsigned long long)entry->told.version);

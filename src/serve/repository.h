@@ -21,12 +21,9 @@ struct repository_options {
     const struct model_backend *backend;
     const char *folder;               /* NULL: none */
     struct version_settings settings; /* what config.json does not say */
-    struct version_threads threads;
-    uint64_t watch_ns; /* how often to look for changes; 0: only when asked */
+    struct version_host host;         /* of the versions */
+    uint64_t watch_ns;                /* how often to look for changes; 0: only when asked */
     void *context;
-    /* Called when a version was loaded, before it is published: gives it its place among the counters. */
-    void (*loaded)(void *context, struct version *version);
-    void (*failed)(void *context); /* called when one could not be loaded */
     /* Hands the catalog to all workers and returns when each has taken it up. */
     void (*publish)(void *context, struct catalog *catalog);
 };

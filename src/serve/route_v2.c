@@ -72,38 +72,46 @@ static void model_ready(struct exchange *exchange, const struct version *version
 
 /* ---- statistics ------------------------------------------------------------------------------------- */
 
-static struct v2_duration duration(const struct time_stat *time)
+static struct v2_duration duration(const struct telemetry *telemetry, struct metric time)
 {
-    return (struct v2_duration){tally_get(&time->count), tally_get(&time->sum_ns)};
+    struct metrics_histogram_view view;
+    metrics_histogram_read(telemetry->metrics, time, &view);
+    return (struct v2_duration){view.n, view.sum};
 }
 
-static void add_duration(struct v2_duration *sum, struct v2_duration more)
+static uint64_t count(const struct telemetry *telemetry, struct metric metric)
 {
-    sum->count += more.count;
-    sum->ns += more.ns;
+    return (uint64_t)metrics_read(telemetry->metrics, metric);
 }
 
-/* The counters of one version over all workers of all processes. */
-static void gather_stats(const struct worker *worker, const struct version *version, struct v2_stats *stats)
+/* The counters of one version over all threads of all processes. Returns how many batches[] were filled. */
+static uint32_t gather_batches(const struct telemetry *telemetry, const struct version *version,
+                               struct v2_batch_stats *batches, uint64_t *ret_last_ms)
 {
-    const struct telemetry *telemetry = worker->config->telemetry;
-    for (uint32_t p = 0; p < telemetry->n_processes; p++) {
-        uint32_t slot = telemetry_find_slot(telemetry_process(telemetry, p), version->name, version->number);
-        if (slot == TELEMETRY_MAX_MODELS) continue;
-        for (uint32_t w = 0; w < telemetry->n_workers + telemetry->n_compute; w++) {
-            const struct model_stats *one = &telemetry_worker(telemetry, p, w)->models[slot];
-            stats->inference_count += tally_get(&one->rows);
-            stats->execution_count += tally_get(&one->runs);
-            uint64_t last_ms = tally_get(&one->last_ms);
-            if (last_ms > stats->last_inference_ms) stats->last_inference_ms = last_ms;
-            add_duration(&stats->success, duration(&one->request));
-            for (uint32_t r = 0; r < N_FAIL_REASONS; r++) stats->fail.count += tally_get(&one->failure[r]);
-            add_duration(&stats->queue, duration(&one->queue));
-            add_duration(&stats->compute_input, duration(&one->parse));
-            add_duration(&stats->compute_infer, duration(&one->run));
-            add_duration(&stats->compute_output, duration(&one->write));
-        }
-    }
+    struct telemetry_size sizes[TELEMETRY_N_SIZES];
+    uint32_t n = 0;
+    telemetry_read_sizes(telemetry, &version->stats, sizes, ret_last_ms);
+    for (uint32_t i = 0; i < TELEMETRY_N_SIZES; i++)
+        if (sizes[i].runs > 0)
+            batches[n++] = (struct v2_batch_stats){.batch_size = telemetry_size_rows(i),
+                                                   .compute_infer = {sizes[i].runs, sizes[i].ns}};
+    return n;
+}
+
+static void gather_stats(const struct telemetry *telemetry, const struct version *version,
+                         struct v2_batch_stats *batches, struct v2_stats *stats)
+{
+    const struct telemetry_model *model = &version->stats;
+    stats->inference_count = count(telemetry, model->rows);
+    stats->execution_count = count(telemetry, model->runs);
+    stats->success = duration(telemetry, model->time[STAGE_REQUEST]);
+    for (uint32_t r = 0; r < N_FAIL_REASONS; r++) stats->fail.count += count(telemetry, model->failure[r]);
+    stats->queue = duration(telemetry, model->time[STAGE_QUEUE]);
+    stats->compute_input = duration(telemetry, model->time[STAGE_PARSE]);
+    stats->compute_infer = duration(telemetry, model->time[STAGE_RUN]);
+    stats->compute_output = duration(telemetry, model->time[STAGE_WRITE]);
+    stats->n_batches = gather_batches(telemetry, version, batches, &stats->last_inference_ms);
+    stats->batches = batches;
 }
 
 /* `only` NULL: every version of every model. */
@@ -113,17 +121,23 @@ static void statistics(struct exchange *exchange, const struct version *only, ui
     struct v2_stats stats[MAX_VERSIONS_TOLD];
     char numbers[MAX_VERSIONS_TOLD][24];
     uint32_t n = 0;
+    struct v2_batch_stats(*batches)[TELEMETRY_N_SIZES] = calloc(catalog->n + 1, sizeof *batches);
+    if (batches == NULL) {
+        exchange_fail(exchange, 503, "out of memory");
+        return;
+    }
     for (uint32_t i = 0; i < catalog->n && n < MAX_VERSIONS_TOLD; i++) {
         const struct version *version = catalog->versions[i];
         if (only != NULL && strcmp(version->name, only->name) != 0) continue;
         if (asked > 0 && version->number != asked) continue;
         snprintf(numbers[n], sizeof numbers[n], "%llu", (unsigned long long)version->number);
         stats[n] = (struct v2_stats){.name = version->name, .version = numbers[n]};
-        gather_stats(exchange->worker, version, &stats[n]);
+        gather_stats(exchange->worker->config->telemetry, version, batches[n], &stats[n]);
         n++;
     }
     buf_reset(&exchange->worker->body);
     v2_stats_write(stats, n, &exchange->worker->body);
+    free(batches);
     exchange_answer(exchange, 200, NULL, NULL);
 }
 

@@ -83,34 +83,19 @@ static void name_of_path(const char *path, char *out, size_t n_out)
     snprintf(out, n_out, "%.*s", (int)(n < n_out ? n : n_out - 1), base);
 }
 
-static void on_loaded(void *context, struct version *version)
-{
-    struct service *service = context;
-    struct telemetry_process *process = telemetry_process(&service->telemetry, service->options.process);
-    version->stats_slot = telemetry_slot(process, version->name, version->number);
-    tally_add(&process->loads, 1);
-}
-
-static void on_failed(void *context)
-{
-    struct service *service = context;
-    tally_add(&telemetry_process(&service->telemetry, service->options.process)->load_failures, 1);
-}
-
 static void publish(void *context, struct catalog *catalog);
 
 static onnxd_status load_models(struct service *service, onnxd_error *err)
 {
     const struct service_options *options = &service->options;
-    struct repository_options chosen = {.backend = service->backend,
-                                        .folder = options->repository,
-                                        .settings = options->version,
-                                        .threads = {options->n_workers, options->n_compute},
-                                        .watch_ns = options->watch_ns,
-                                        .context = service,
-                                        .loaded = on_loaded,
-                                        .failed = on_failed,
-                                        .publish = publish};
+    struct repository_options chosen = {
+        .backend = service->backend,
+        .folder = options->repository,
+        .settings = options->version,
+        .host = {options->n_workers, options->n_compute, &service->telemetry, options->process},
+        .watch_ns = options->watch_ns,
+        .context = service,
+        .publish = publish};
     onnxd_status status = repository_create(&chosen, &service->repository, err);
     for (uint32_t i = 0; status == ONNXD_OK && i < options->n_models; i++) {
         char name[VERSION_NAME_BYTES];
@@ -259,6 +244,7 @@ onnxd_status service_start(const struct service_options *options, const struct m
     choose_loop(&service->options);
     service->backend = backend;
     service->telemetry = *telemetry;
+    telemetry_process_began(telemetry, options->process);
     service->config = (struct worker_config){.telemetry = &service->telemetry,
                                              .request_timeout_ns = options->request_timeout_ns,
                                              .max_answer_bytes = options->version.max_answer_bytes,

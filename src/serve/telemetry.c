@@ -1,19 +1,25 @@
 #include "serve/telemetry.h"
 
-#include <dirent.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 
-static const uint64_t bucket_us[TELEMETRY_N_BUCKETS - 1] = {
-    10,    20,    50,     100,    200,    500,     1000,    2000,    5000,    10000,
-    20000, 50000, 100000, 200000, 500000, 1000000, 2000000, 5000000, 10000000};
+#define MODEL_SERIES  26u
+#define MODEL_CELLS   320u
+#define SERVER_SERIES 512u
+#define SERVER_CELLS  1024u
+
+#define LAST_MS_TALLY  (2 * TELEMETRY_N_SIZES)
+#define N_SIZE_TALLIES (2 * TELEMETRY_N_SIZES + 1)
+
+static const uint64_t batch_bounds[] = {1,   2,   4,    8,    16,   32,   64,    128,
+                                        256, 512, 1024, 2048, 4096, 8192, 16384, 65536};
 
 static const uint16_t known_status[TELEMETRY_N_STATUS - 1] = {200, 204, 400, 401, 403, 404, 405, 408,
                                                               411, 413, 415, 429, 500, 503, 504};
@@ -22,17 +28,163 @@ static const char *const route_names[N_ROUTES] = {"/predict", "/infer",   "/v2",
                                                   "/health",  "/metrics", "/",   "other"};
 static const char *const fail_names[N_FAIL_REASONS] = {"REJECTED", "CANCELED", "BACKEND", "OTHER"};
 
+static const struct {
+    const char *name, *help;
+    size_t offset; /* in struct http_stats */
+} host_counters[] = {
+    {"onnxd_connections_accepted_total", "Connections accepted", offsetof(struct http_stats, n_accepted)},
+    {"onnxd_connections_refused_total", "Connections refused: max-connections",
+     offsetof(struct http_stats, n_refused)},
+    {"onnxd_connections_reset_total", "Connections that broke", offsetof(struct http_stats, n_reset)},
+    {"onnxd_http_malformed_total", "Requests refused by the HTTP parser or its limits",
+     offsetof(struct http_stats, n_malformed)},
+    {"onnxd_http_timeouts_total", "Requests and answers that took too long",
+     offsetof(struct http_stats, n_timed_out)},
+    {"onnxd_http_received_bytes_total", "Bytes received", offsetof(struct http_stats, bytes_in)},
+    {"onnxd_http_sent_bytes_total", "Bytes sent", offsetof(struct http_stats, bytes_out)},
+};
+#define N_HOST_COUNTERS (sizeof host_counters / sizeof *host_counters)
+
+static const struct {
+    const char *total_name, *total_help, *name, *help;
+} stages[N_STAGES] = {
+    [STAGE_REQUEST] = {"nv_inference_request_duration_us", "Time from a request's first byte to its answer",
+                       "onnxd_request_seconds", "From a request's first byte to its answer"},
+    [STAGE_QUEUE] = {"nv_inference_queue_duration_us", "Time between parsing and running",
+                     "onnxd_queue_seconds", "Between parsing and running"},
+    [STAGE_PARSE] = {"nv_inference_compute_input_duration_us", "Time spent parsing inputs",
+                     "onnxd_parse_seconds", "Parsing a body"},
+    [STAGE_RUN] = {"nv_inference_compute_infer_duration_us", "Time spent in runs, each counted once",
+                   "onnxd_run_seconds", "One run of the model"},
+    [STAGE_WRITE] = {"nv_inference_compute_output_duration_us", "Time spent writing answers",
+                     "onnxd_write_seconds", "Writing an answer's body"},
+};
+
+/* ---- series ----------------------------------------------------------------------------------------- */
+
+static onnxd_status register_model(struct metrics *m, const char *name, uint64_t version,
+                                   struct telemetry_model *ret, onnxd_error *err)
+{
+    char number[24];
+    snprintf(number, sizeof number, "%llu", (unsigned long long)version);
+    struct metric_label labels[3] = {{"model", name}, {"version", number}, {"reason", NULL}};
+    onnxd_status status = metrics_counter(m, "nv_inference_request_success",
+                                          "Requests answered with a result", labels, 2, 1, &ret->success,
+                                          err);
+    if (status == ONNXD_OK)
+        status = metrics_counter(m, "nv_inference_count", "Rows run", labels, 2, 1, &ret->rows, err);
+    if (status == ONNXD_OK)
+        status = metrics_counter(m, "nv_inference_exec_count", "Runs made, each of one or more rows", labels,
+                                 2, 1, &ret->runs, err);
+    if (status == ONNXD_OK)
+        status = metrics_gauge(m, "nv_inference_pending_request_count",
+                               "Requests that wait for compute threads", labels, 2, 1, &ret->pending, err);
+    for (int i = 0; status == ONNXD_OK && i < N_FAIL_REASONS; i++) {
+        labels[2].value = fail_names[i];
+        status = metrics_counter(m, "nv_inference_request_failure",
+                                 "Requests answered with an error, by reason", labels, 3, 1, &ret->failure[i],
+                                 err);
+    }
+    for (int i = 0; status == ONNXD_OK && i < N_STAGES; i++) {
+        status = metrics_counter(m, stages[i].total_name, stages[i].total_help, labels, 2, 1e-3,
+                                 &ret->total_us[i], err);
+        if (status == ONNXD_OK)
+            status = metrics_histogram(m, stages[i].name, stages[i].help, labels, 2, 1e-9,
+                                       metrics_time_bounds_ns, METRICS_N_TIME_BOUNDS, &ret->time[i], err);
+    }
+    if (status == ONNXD_OK)
+        status = metrics_histogram(m, "onnxd_batch_rows", "Rows of one run", labels, 2, 1, batch_bounds,
+                                   sizeof batch_bounds / sizeof *batch_bounds, &ret->batch, err);
+    if (status == ONNXD_OK)
+        status = metrics_tallies(m, "onnxd_batch_sizes", labels, 2, N_SIZE_TALLIES, &ret->sizes, err);
+    return status;
+}
+
+static void hide_model(struct metrics *m, const struct telemetry_model *model)
+{
+    const struct metric single[] = {model->success, model->rows, model->runs, model->pending, model->batch};
+    for (size_t i = 0; i < sizeof single / sizeof *single; i++) metrics_hide(m, single[i]);
+    for (int i = 0; i < N_FAIL_REASONS; i++) metrics_hide(m, model->failure[i]);
+    for (int i = 0; i < N_STAGES; i++) {
+        metrics_hide(m, model->total_us[i]);
+        metrics_hide(m, model->time[i]);
+    }
+}
+
+static onnxd_status register_server(struct telemetry *t, onnxd_error *err)
+{
+    struct metrics *m = t->metrics;
+    onnxd_status status = metrics_histogram(m, "onnxd_http_request_seconds",
+                                            "From a request's first byte to its answer", NULL, 0, 1e-9,
+                                            metrics_time_bounds_ns, METRICS_N_TIME_BOUNDS, &t->request, err);
+    if (status == ONNXD_OK)
+        status = metrics_tallies(m, "onnxd_http_request_steps", NULL, 0, TELEMETRY_N_FINE, &t->fine, err);
+    if (status == ONNXD_OK)
+        status = metrics_gauge(m, "onnxd_connections_open", "Connections open now", NULL, 0, 1, &t->open,
+                               err);
+    if (status == ONNXD_OK)
+        status = metrics_counter(m, "onnxd_wakeups_total", "Turns of the event loops", NULL, 0, 1,
+                                 &t->wakeups, err);
+    for (size_t i = 0; status == ONNXD_OK && i < N_HOST_COUNTERS; i++)
+        status = metrics_counter(m, host_counters[i].name, host_counters[i].help, NULL, 0, 1, &t->http[i],
+                                 err);
+    if (status == ONNXD_OK) status = register_model(m, "(others)", 0, &t->others, err);
+    if (status == ONNXD_OK) hide_model(m, &t->others); /* until it is needed */
+    return status;
+}
+
+enum process_counter { PROCESS_RESTARTS, PROCESS_LOADS, PROCESS_LOAD_FAILURES, N_PROCESS_COUNTERS };
+
+static onnxd_status process_counter(const struct telemetry *t, uint32_t process, enum process_counter which,
+                                    struct metric *ret, onnxd_error *err)
+{
+    static const struct {
+        const char *name, *help;
+    } counters[N_PROCESS_COUNTERS] = {
+        {"onnxd_process_restarts_total", "Times a process died and was started again"},
+        {"onnxd_model_loads_total", "Model versions loaded"},
+        {"onnxd_model_load_failures_total", "Model versions that could not be loaded"},
+    };
+    char number[16];
+    snprintf(number, sizeof number, "%u", process);
+    struct metric_label label = {"process", number};
+    return metrics_counter(t->metrics, counters[which].name, counters[which].help, &label, 1, 1, ret, err);
+}
+
+/* Slots of a process: workers, compute threads, the one that loads models. */
+static uint32_t slots_of(const struct telemetry *t)
+{
+    return t->n_workers + t->n_compute + 1;
+}
+
 onnxd_status telemetry_create(uint32_t n_processes, uint32_t n_workers, uint32_t n_compute,
                               struct telemetry *ret, onnxd_error *err)
 {
-    size_t process_bytes = sizeof(struct telemetry_process) +
-                           (n_workers + n_compute) * sizeof(struct worker_stats);
-    process_bytes = (process_bytes + 4095) / 4096 * 4096;
-    size_t n_bytes = process_bytes * n_processes;
-    void *memory = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return error_set(err, ONNXD_ERR_NOMEM, "metrics: out of memory");
-    *ret = (struct telemetry){memory, n_bytes, process_bytes, n_processes, n_workers, n_compute};
-    return ONNXD_OK;
+    _Static_assert(N_HOST_COUNTERS == sizeof ret->http / sizeof *ret->http, "one series each");
+    struct telemetry t = {.n_processes = n_processes, .n_workers = n_workers, .n_compute = n_compute};
+    uint32_t n_threads = n_processes * slots_of(&t);
+    struct metrics_size size = {.n_slots = n_threads + 1, /* the last is the supervising process's */
+                                .max_series = SERVER_SERIES + n_threads + N_PROCESS_COUNTERS * n_processes +
+                                              (TELEMETRY_MAX_MODELS + 1) * MODEL_SERIES,
+                                .max_cells = SERVER_CELLS + n_threads + N_PROCESS_COUNTERS * n_processes +
+                                             (TELEMETRY_MAX_MODELS + 1) * MODEL_CELLS};
+    size_t n_metrics = metrics_block_bytes(&size);
+    t.n_bytes = n_metrics + n_processes * sizeof *t.processes;
+    t.memory = mmap(NULL, t.n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (t.memory == MAP_FAILED) return error_set(err, ONNXD_ERR_NOMEM, "metrics: out of memory");
+    t.metrics = metrics_create(t.memory, &size);
+    t.processes = (struct telemetry_process *)(void *)((char *)t.memory + n_metrics);
+    onnxd_status status = register_server(&t, err);
+    for (uint32_t k = 0; status == ONNXD_OK && k < N_PROCESS_COUNTERS * n_processes; k++) {
+        struct metric counter; /* shown from the start, at 0 */
+        status = process_counter(&t, k / N_PROCESS_COUNTERS, (enum process_counter)(k % N_PROCESS_COUNTERS),
+                                 &counter, err);
+    }
+    if (status != ONNXD_OK)
+        telemetry_done(&t);
+    else
+        *ret = t;
+    return status;
 }
 
 void telemetry_done(struct telemetry *telemetry)
@@ -41,451 +193,188 @@ void telemetry_done(struct telemetry *telemetry)
     telemetry->memory = NULL;
 }
 
-struct telemetry_process *telemetry_process(const struct telemetry *telemetry, uint32_t process)
+struct telemetry_model telemetry_model(const struct telemetry *telemetry, const char *name, uint64_t version)
 {
-    return (struct telemetry_process *)(void *)((char *)telemetry->memory +
-                                                process * telemetry->process_bytes);
+    struct telemetry_model model = {{0}};
+    onnxd_error err;
+    if (register_model(telemetry->metrics, name, version, &model, &err) == ONNXD_OK) return model;
+    (void)!register_model(telemetry->metrics, "(others)", 0, &model, &err); /* shown again; cannot fail */
+    return telemetry->others;
 }
 
-struct worker_stats *telemetry_worker(const struct telemetry *telemetry, uint32_t process, uint32_t worker)
+void telemetry_process_began(const struct telemetry *telemetry, uint32_t process)
 {
-    return &telemetry_process(telemetry, process)->workers[worker];
+    atomic_store(&telemetry->processes[process].pid, (int32_t)getpid());
 }
 
-uint32_t telemetry_find_slot(struct telemetry_process *process, const char *name, uint64_t version)
+static void count_for_process(const struct telemetry *telemetry, uint32_t process, enum process_counter which,
+                              uint32_t slot)
 {
-    for (uint32_t i = 0; i < TELEMETRY_MAX_MODELS; i++) {
-        struct model_slot *slot = &process->slots[i];
-        if (!atomic_load_explicit(&slot->used, memory_order_acquire)) break;
-        if (slot->version == version && strcmp(slot->name, name) == 0) return i;
-    }
-    return TELEMETRY_MAX_MODELS;
+    struct metric counter;
+    onnxd_error err;
+    struct metrics_writer own = metrics_writer(telemetry->metrics, slot);
+    if (process_counter(telemetry, process, which, &counter, &err) == ONNXD_OK) metrics_add(&own, counter, 1);
 }
 
-uint32_t telemetry_slot(struct telemetry_process *process, const char *name, uint64_t version)
+void telemetry_count_load(const struct telemetry *telemetry, uint32_t process, bool ok)
 {
-    uint32_t i = telemetry_find_slot(process, name, version);
-    if (i < TELEMETRY_MAX_MODELS) return i;
-    for (i = 0; i < TELEMETRY_MAX_MODELS - 1; i++)
-        if (!atomic_load_explicit(&process->slots[i].used, memory_order_acquire)) break;
-    struct model_slot *slot = &process->slots[i];
-    if (atomic_load_explicit(&slot->used, memory_order_acquire)) return i; /* the shared last place */
-    bool shared = i == TELEMETRY_MAX_MODELS - 1;
-    snprintf(slot->name, sizeof slot->name, "%s", shared ? "(others)" : name);
-    slot->version = shared ? 0 : version;
-    atomic_store_explicit(&slot->used, 1, memory_order_release);
-    return i;
+    count_for_process(telemetry, process, ok ? PROCESS_LOADS : PROCESS_LOAD_FAILURES,
+                      (process + 1) * slots_of(telemetry) - 1);
 }
 
-void time_stat_add(struct time_stat *time, uint64_t ns)
+void telemetry_count_restart(const struct telemetry *telemetry, uint32_t process)
 {
-    uint32_t bucket = 0;
-    while (bucket < TELEMETRY_N_BUCKETS - 1 && ns > bucket_us[bucket] * NS_PER_US) bucket++;
-    tally_add(&time->buckets[bucket], 1);
-    tally_add(&time->count, 1);
-    tally_add(&time->sum_ns, ns);
+    count_for_process(telemetry, process, PROCESS_RESTARTS, telemetry->n_processes * slots_of(telemetry));
 }
 
-void telemetry_count_run(struct worker_stats *worker, uint32_t slot, uint32_t n_rows, uint64_t ns)
+/* ---- writing ---------------------------------------------------------------------------------------- */
+
+void telemetry_writer_init(struct telemetry_writer *writer, const struct telemetry *telemetry,
+                           uint32_t process, uint32_t thread)
 {
-    struct model_stats *stats = &worker->models[slot];
-    tally_add(&stats->rows, n_rows);
-    tally_add(&stats->runs, 1);
-    uint32_t bucket = n_rows <= 1 ? 0 : 32 - (uint32_t)__builtin_clz(n_rows - 1);
-    tally_add(&stats->batch[bucket < TELEMETRY_N_BATCH ? bucket : TELEMETRY_N_BATCH - 1], 1);
-    time_stat_add(&stats->run, ns);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    atomic_store_explicit(&stats->last_ms, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS,
-                          memory_order_relaxed);
+    char process_text[16], thread_text[16];
+    uint32_t slot = process * slots_of(telemetry) + thread;
+    bool is_worker = thread < telemetry->n_workers;
+    *writer = (struct telemetry_writer){.telemetry = telemetry};
+    metrics_reset_gauges(telemetry->metrics, slot);
+    writer->cells = metrics_writer(telemetry->metrics, slot);
+    snprintf(process_text, sizeof process_text, "%u", process);
+    snprintf(thread_text, sizeof thread_text, "%u", is_worker ? thread : thread - telemetry->n_workers);
+    struct metric_label labels[2] = {{"process", process_text},
+                                     {is_worker ? "worker" : "thread", thread_text}};
+    onnxd_error err;
+    onnxd_status status = metrics_counter(
+        telemetry->metrics, is_worker ? "onnxd_worker_cpu_seconds_total" : "onnxd_compute_cpu_seconds_total",
+        is_worker ? "Processor time of each worker thread" : "Processor time of each compute thread", labels,
+        2, 1e-9, &writer->cpu, &err);
+    (void)status; /* there is room for one a thread */
 }
 
-void telemetry_count_request(struct worker_stats *worker, enum http_route_id route, uint16_t status)
+static uint32_t status_index(uint16_t status)
 {
     uint32_t i = 0;
     if (status != 200)
         while (i < TELEMETRY_N_STATUS - 1 && known_status[i] != status) i++;
-    tally_add(&worker->requests[route][i], 1);
+    return i;
 }
 
-static void set(tally *to, uint64_t value)
+static bool add_request_series(struct telemetry_writer *writer, enum http_route_id route, uint32_t i)
 {
-    atomic_store_explicit(to, value, memory_order_relaxed);
+    char status_text[16] = "other";
+    if (i < TELEMETRY_N_STATUS - 1) snprintf(status_text, sizeof status_text, "%u", known_status[i]);
+    struct metric_label labels[2] = {{"route", route_names[route]}, {"status", status_text}};
+    onnxd_error err;
+    writer->has_requests[route][i] = metrics_counter(writer->telemetry->metrics, "onnxd_http_requests_total",
+                                                     "Requests by route and status", labels, 2, 1,
+                                                     &writer->requests[route][i], &err) == ONNXD_OK;
+    return writer->has_requests[route][i];
 }
 
-void telemetry_copy_http(struct worker_stats *worker, const struct http_stats *http,
-                         const struct http_stats *base)
+/* An eighth of a power of two wide, from 1024 ns on; the first holds all below and the last all above 2^37.
+ */
+static uint32_t fine_index(uint64_t ns)
 {
-    set(&worker->connections_accepted, http->n_accepted + base->n_accepted);
-    set(&worker->connections_refused, http->n_refused + base->n_refused);
-    set(&worker->connections_reset, http->n_reset + base->n_reset);
-    set(&worker->malformed, http->n_malformed + base->n_malformed);
-    set(&worker->timed_out, http->n_timed_out + base->n_timed_out);
-    set(&worker->bytes_in, http->bytes_in + base->bytes_in);
-    set(&worker->bytes_out, http->bytes_out + base->bytes_out);
+    if (ns < 1024) return 0;
+    uint32_t power = 63 - (uint32_t)__builtin_clzll(ns);
+    uint32_t i = (power - 10) * 8 + (uint32_t)(ns >> (power - 3) & 7) + 1;
+    return i < TELEMETRY_N_FINE ? i : TELEMETRY_N_FINE - 1;
 }
 
-struct http_stats telemetry_http_base(const struct worker_stats *worker)
+double telemetry_fine_ns(uint32_t i)
 {
-    return (struct http_stats){.n_accepted = tally_get(&worker->connections_accepted),
-                               .n_refused = tally_get(&worker->connections_refused),
-                               .n_reset = tally_get(&worker->connections_reset),
-                               .n_malformed = tally_get(&worker->malformed),
-                               .n_timed_out = tally_get(&worker->timed_out),
-                               .bytes_in = tally_get(&worker->bytes_in),
-                               .bytes_out = tally_get(&worker->bytes_out)};
+    if (i == 0) return 512;
+    uint32_t power = 10 + (i - 1) / 8;
+    return (double)(UINT64_C(1) << power) * (1 + ((i - 1) % 8 + 0.5) / 8);
 }
 
-/* ---- text ------------------------------------------------------------------------------------------- */
-
-struct total { /* one model version over all workers and processes */
-    char name[128];
-    uint64_t version;
-    struct model_stats sum;
-};
-
-/* Both structs are arrays of counters throughout. */
-static void add_all(void *to, const void *from, size_t n_bytes)
+void telemetry_count_request(struct telemetry_writer *writer, enum http_route_id route, uint16_t status,
+                             uint64_t ns)
 {
-    tally *a = to;
-    const tally *b = from;
-    for (size_t i = 0; i < n_bytes / sizeof(tally); i++) tally_add(&a[i], tally_get(&b[i]));
+    uint32_t i = status_index(status);
+    if (writer->has_requests[route][i] || add_request_series(writer, route, i))
+        metrics_add(&writer->cells, writer->requests[route][i], 1);
+    metrics_observe(&writer->cells, writer->telemetry->request, ns);
+    metrics_tally(&writer->cells, writer->telemetry->fine, fine_index(ns), 1);
 }
 
-static void label_text(struct buf *out, const char *text)
+void telemetry_count_stage(struct telemetry_writer *writer, const struct telemetry_model *model,
+                           enum telemetry_stage stage, uint64_t ns)
 {
-    for (; *text != 0; text++) {
-        if (*text == '"' || *text == '\\') buf_append_char(out, '\\');
-        buf_append_char(out, *text);
+    metrics_add(&writer->cells, model->total_us[stage], ns);
+    metrics_observe(&writer->cells, model->time[stage], ns);
+}
+
+void telemetry_count_success(struct telemetry_writer *writer, const struct telemetry_model *model)
+{
+    metrics_add(&writer->cells, model->success, 1);
+}
+
+void telemetry_count_failure(struct telemetry_writer *writer, const struct telemetry_model *model,
+                             enum fail_reason reason)
+{
+    metrics_add(&writer->cells, model->failure[reason], 1);
+}
+
+void telemetry_change_pending(struct telemetry_writer *writer, const struct telemetry_model *model, int by)
+{
+    metrics_change(&writer->cells, model->pending, by);
+}
+
+static uint32_t size_index(uint32_t n_rows)
+{
+    if (n_rows <= 64) return n_rows > 0 ? n_rows - 1 : 0;
+    uint32_t i = 64 + 25 - (uint32_t)__builtin_clz(n_rows - 1); /* 65..128 is 64 */
+    return i < TELEMETRY_N_SIZES ? i : TELEMETRY_N_SIZES - 1;
+}
+
+uint32_t telemetry_size_rows(uint32_t i)
+{
+    return i < 64 ? i + 1 : 128u << (i - 64);
+}
+
+void telemetry_count_run(struct telemetry_writer *writer, const struct telemetry_model *model,
+                         uint32_t n_rows, uint64_t ns)
+{
+    struct timespec now;
+    uint32_t i = size_index(n_rows);
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    metrics_add(&writer->cells, model->rows, n_rows);
+    metrics_add(&writer->cells, model->runs, 1);
+    metrics_observe(&writer->cells, model->batch, n_rows);
+    telemetry_count_stage(writer, model, STAGE_RUN, ns);
+    metrics_tally(&writer->cells, model->sizes, i, 1);
+    metrics_tally(&writer->cells, model->sizes, TELEMETRY_N_SIZES + i, ns);
+    struct metric last = {model->sizes.cell + LAST_MS_TALLY, model->sizes.series};
+    metrics_set(&writer->cells, last, (int64_t)now.tv_sec * 1000 + now.tv_nsec / (int64_t)NS_PER_MS);
+}
+
+void telemetry_show_host(struct telemetry_writer *writer, const struct http_stats *stats, uint32_t n_open)
+{
+    for (size_t i = 0; i < N_HOST_COUNTERS; i++) {
+        uint64_t now, shown;
+        memcpy(&now, (const char *)stats + host_counters[i].offset, sizeof now);
+        memcpy(&shown, (const char *)&writer->shown + host_counters[i].offset, sizeof shown);
+        if (now != shown) metrics_add(&writer->cells, writer->telemetry->http[i], now - shown);
     }
+    writer->shown = *stats;
+    metrics_set(&writer->cells, writer->telemetry->open, n_open);
+    metrics_add(&writer->cells, writer->telemetry->wakeups, 1);
 }
 
-static void head(struct buf *out, const char *name, const char *type, const char *help)
+void telemetry_show_cpu(struct telemetry_writer *writer, uint64_t cpu_ns)
 {
-    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    metrics_add(&writer->cells, writer->cpu, cpu_ns - writer->cpu_shown_ns);
+    writer->cpu_shown_ns = cpu_ns;
 }
 
-static void plain(struct buf *out, const char *name, const char *type, const char *help, uint64_t value)
-{
-    head(out, name, type, help);
-    buf_printf(out, "%s %llu\n", name, (unsigned long long)value);
-}
+/* ---- reading ---------------------------------------------------------------------------------------- */
 
-static void labels(struct buf *out, const char *name, const struct total *total)
+void telemetry_read_sizes(const struct telemetry *telemetry, const struct telemetry_model *model,
+                          struct telemetry_size ret[TELEMETRY_N_SIZES], uint64_t *ret_last_ms)
 {
-    buf_printf(out, "%s{model=\"", name);
-    label_text(out, total->name);
-    buf_printf(out, "\",version=\"%llu\"", (unsigned long long)total->version);
-}
-
-typedef uint64_t (*read_fn)(const struct model_stats *stats);
-
-static uint64_t read_success(const struct model_stats *s)
-{
-    return tally_get(&s->success);
-}
-static uint64_t read_rows(const struct model_stats *s)
-{
-    return tally_get(&s->rows);
-}
-static uint64_t read_runs(const struct model_stats *s)
-{
-    return tally_get(&s->runs);
-}
-static uint64_t read_pending(const struct model_stats *s)
-{
-    return tally_get(&s->pending);
-}
-static uint64_t read_request_us(const struct model_stats *s)
-{
-    return tally_get(&s->request.sum_ns) / NS_PER_US;
-}
-static uint64_t read_queue_us(const struct model_stats *s)
-{
-    return tally_get(&s->queue.sum_ns) / NS_PER_US;
-}
-static uint64_t read_parse_us(const struct model_stats *s)
-{
-    return tally_get(&s->parse.sum_ns) / NS_PER_US;
-}
-static uint64_t read_run_us(const struct model_stats *s)
-{
-    return tally_get(&s->run.sum_ns) / NS_PER_US;
-}
-static uint64_t read_write_us(const struct model_stats *s)
-{
-    return tally_get(&s->write.sum_ns) / NS_PER_US;
-}
-
-static const struct {
-    const char *name, *type, *help;
-    read_fn read;
-} model_counters[] = {
-    {"nv_inference_request_success", "counter", "Requests answered with a result", read_success},
-    {"nv_inference_count", "counter", "Rows run", read_rows},
-    {"nv_inference_exec_count", "counter", "Runs made, each of one or more rows", read_runs},
-    {"nv_inference_pending_request_count", "gauge", "Requests that wait for their turn", read_pending},
-    {"nv_inference_request_duration_us", "counter", "Time from a request's first byte to its answer",
-     read_request_us},
-    {"nv_inference_queue_duration_us", "counter", "Time between parsing and running", read_queue_us},
-    {"nv_inference_compute_input_duration_us", "counter", "Time spent parsing inputs", read_parse_us},
-    {"nv_inference_compute_infer_duration_us", "counter", "Time spent in runs, counted for each request",
-     read_run_us},
-    {"nv_inference_compute_output_duration_us", "counter", "Time spent writing answers", read_write_us},
-};
-
-static void write_model_counters(struct buf *out, const struct total *totals, uint32_t n)
-{
-    for (size_t k = 0; k < sizeof model_counters / sizeof *model_counters; k++) {
-        head(out, model_counters[k].name, model_counters[k].type, model_counters[k].help);
-        for (uint32_t i = 0; i < n; i++) {
-            labels(out, model_counters[k].name, &totals[i]);
-            buf_printf(out, "} %llu\n", (unsigned long long)model_counters[k].read(&totals[i].sum));
-        }
-    }
-    head(out, "nv_inference_request_failure", "counter", "Requests answered with an error, by reason");
-    for (uint32_t i = 0; i < n; i++)
-        for (uint32_t r = 0; r < N_FAIL_REASONS; r++) {
-            labels(out, "nv_inference_request_failure", &totals[i]);
-            buf_printf(out, ",reason=\"%s\"} %llu\n", fail_names[r],
-                       (unsigned long long)tally_get(&totals[i].sum.failure[r]));
-        }
-}
-
-/* `total` NULL: no labels but the bound's. */
-static void write_time(struct buf *out, const char *name, const struct total *total,
-                       const struct time_stat *time)
-{
-    char bucket[96];
-    uint64_t below = 0;
-    for (uint32_t i = 0; i < TELEMETRY_N_BUCKETS; i++) {
-        below += tally_get(&time->buckets[i]);
-        snprintf(bucket, sizeof bucket, "%s_bucket", name);
-        if (total != NULL)
-            labels(out, bucket, total);
-        else
-            buf_printf(out, "%s{", bucket);
-        if (i < TELEMETRY_N_BUCKETS - 1)
-            buf_printf(out, "%sle=\"%g\"} %llu\n", total != NULL ? "," : "", (double)bucket_us[i] / 1e6,
-                       (unsigned long long)below);
-        else
-            buf_printf(out, "%sle=\"+Inf\"} %llu\n", total != NULL ? "," : "", (unsigned long long)below);
-    }
-    static const char *const ends[2] = {"_sum", "_count"};
-    for (int i = 0; i < 2; i++) {
-        snprintf(bucket, sizeof bucket, "%s%s", name, ends[i]);
-        if (total != NULL)
-            labels(out, bucket, total);
-        else
-            buf_append_text(out, bucket);
-        if (total != NULL) buf_append_char(out, '}');
-        if (i == 0)
-            buf_printf(out, " %.9f\n", (double)tally_get(&time->sum_ns) / 1e9);
-        else
-            buf_printf(out, " %llu\n", (unsigned long long)below);
-    }
-}
-
-static void write_model_times(struct buf *out, const struct total *totals, uint32_t n)
-{
-    static const struct {
-        const char *name, *help;
-        size_t offset;
-    } times[] = {
-        {"onnxd_request_seconds", "From a request's first byte to its answer",
-         offsetof(struct model_stats, request)},
-        {"onnxd_queue_seconds", "Between parsing and running", offsetof(struct model_stats, queue)},
-        {"onnxd_parse_seconds", "Parsing a body", offsetof(struct model_stats, parse)},
-        {"onnxd_run_seconds", "One run of the model", offsetof(struct model_stats, run)},
-        {"onnxd_write_seconds", "Writing an answer's body", offsetof(struct model_stats, write)},
-    };
-    for (size_t k = 0; k < sizeof times / sizeof *times; k++) {
-        head(out, times[k].name, "histogram", times[k].help);
-        for (uint32_t i = 0; i < n; i++)
-            write_time(
-                out, times[k].name, &totals[i],
-                (const struct time_stat *)(const void *)((const char *)&totals[i].sum + times[k].offset));
-    }
-    head(out, "onnxd_batch_rows", "histogram", "Rows of one run");
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t below = 0;
-        for (uint32_t b = 0; b < TELEMETRY_N_BATCH; b++) {
-            below += tally_get(&totals[i].sum.batch[b]);
-            labels(out, "onnxd_batch_rows_bucket", &totals[i]);
-            if (b < TELEMETRY_N_BATCH - 1)
-                buf_printf(out, ",le=\"%u\"} %llu\n", 1u << b, (unsigned long long)below);
-            else
-                buf_printf(out, ",le=\"+Inf\"} %llu\n", (unsigned long long)below);
-        }
-        labels(out, "onnxd_batch_rows_sum", &totals[i]);
-        buf_printf(out, "} %llu\n", (unsigned long long)tally_get(&totals[i].sum.rows));
-        labels(out, "onnxd_batch_rows_count", &totals[i]);
-        buf_printf(out, "} %llu\n", (unsigned long long)below);
-    }
-}
-
-static uint32_t gather_models(const struct telemetry *telemetry, struct total *totals)
-{
-    uint32_t n = 0;
-    for (uint32_t p = 0; p < telemetry->n_processes; p++) {
-        struct telemetry_process *process = telemetry_process(telemetry, p);
-        for (uint32_t s = 0; s < TELEMETRY_MAX_MODELS; s++) {
-            const struct model_slot *slot = &process->slots[s];
-            if (!atomic_load_explicit(&process->slots[s].used, memory_order_acquire)) continue;
-            uint32_t i = 0;
-            while (i < n && (totals[i].version != slot->version || strcmp(totals[i].name, slot->name) != 0))
-                i++;
-            if (i == TELEMETRY_MAX_MODELS) continue;
-            if (i == n) {
-                memcpy(totals[i].name, slot->name, sizeof totals[i].name);
-                totals[i].version = slot->version;
-                n++;
-            }
-            for (uint32_t w = 0; w < telemetry->n_workers + telemetry->n_compute; w++)
-                add_all(&totals[i].sum, &process->workers[w].models[s], sizeof totals[i].sum);
-        }
-    }
-    return n;
-}
-
-static void write_requests(struct buf *out, const struct worker_stats *sum)
-{
-    head(out, "onnxd_http_requests_total", "counter", "Requests by route and status");
-    for (uint32_t r = 0; r < N_ROUTES; r++)
-        for (uint32_t s = 0; s < TELEMETRY_N_STATUS; s++) {
-            uint64_t n = tally_get(&sum->requests[r][s]);
-            if (n == 0) continue;
-            buf_printf(out, "onnxd_http_requests_total{route=\"%s\",status=\"", route_names[r]);
-            if (s < TELEMETRY_N_STATUS - 1)
-                buf_printf(out, "%u", known_status[s]);
-            else
-                buf_append_text(out, "other");
-            buf_printf(out, "\"} %llu\n", (unsigned long long)n);
-        }
-}
-
-/* What each process counts beside its workers. */
-static void write_processes(struct buf *out, const struct telemetry *telemetry)
-{
-    static const struct {
-        const char *name, *help;
-        size_t offset;
-    } counters[] = {
-        {"onnxd_process_restarts_total", "Times a process died and was started again",
-         offsetof(struct telemetry_process, restarts)},
-        {"onnxd_model_loads_total", "Model versions loaded", offsetof(struct telemetry_process, loads)},
-        {"onnxd_model_load_failures_total", "Model versions that could not be loaded",
-         offsetof(struct telemetry_process, load_failures)},
-    };
-    for (size_t k = 0; k < sizeof counters / sizeof *counters; k++) {
-        head(out, counters[k].name, "counter", counters[k].help);
-        for (uint32_t p = 0; p < telemetry->n_processes; p++) {
-            const char *process = (const char *)telemetry_process(telemetry, p);
-            buf_printf(
-                out, "%s{process=\"%u\"} %llu\n", counters[k].name, p,
-                (unsigned long long)tally_get((const tally *)(const void *)(process + counters[k].offset)));
-        }
-    }
-}
-
-static void write_server(struct buf *out, const struct telemetry *telemetry, const struct worker_stats *sum)
-{
-    write_requests(out, sum);
-    head(out, "onnxd_http_request_seconds", "histogram", "From a request's first byte to its answer");
-    write_time(out, "onnxd_http_request_seconds", NULL, &sum->request);
-    plain(out, "onnxd_connections_open", "gauge", "Connections open now", tally_get(&sum->connections_open));
-    plain(out, "onnxd_connections_accepted_total", "counter", "Connections accepted",
-          tally_get(&sum->connections_accepted));
-    plain(out, "onnxd_connections_refused_total", "counter", "Connections refused: max-connections",
-          tally_get(&sum->connections_refused));
-    plain(out, "onnxd_connections_reset_total", "counter", "Connections that broke",
-          tally_get(&sum->connections_reset));
-    plain(out, "onnxd_http_malformed_total", "counter", "Requests refused by the HTTP parser or its limits",
-          tally_get(&sum->malformed));
-    plain(out, "onnxd_http_timeouts_total", "counter", "Requests and answers that took too long",
-          tally_get(&sum->timed_out));
-    plain(out, "onnxd_http_received_bytes_total", "counter", "Bytes received", tally_get(&sum->bytes_in));
-    plain(out, "onnxd_http_sent_bytes_total", "counter", "Bytes sent", tally_get(&sum->bytes_out));
-    plain(out, "onnxd_wakeups_total", "counter", "Turns of the event loops", tally_get(&sum->wakeups));
-    head(out, "onnxd_worker_cpu_seconds_total", "counter", "Processor time of each worker thread");
-    for (uint32_t p = 0; p < telemetry->n_processes; p++)
-        for (uint32_t w = 0; w < telemetry->n_workers + telemetry->n_compute; w++)
-            buf_printf(out, "onnxd_worker_cpu_seconds_total{process=\"%u\",worker=\"%u\"} %.6f\n", p, w,
-                       (double)tally_get(&telemetry_worker(telemetry, p, w)->cpu_ns) / 1e9);
-    write_processes(out, telemetry);
-}
-
-static uint64_t resident_bytes(void)
-{
-    unsigned long long size = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL) return 0;
-    if (fscanf(file, "%llu %llu", &size, &resident) != 2) resident = 0;
-    fclose(file);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-/* Wall clock of this process's start, from the boot's and the ticks since then; 0: unknown. */
-static double started_at(void)
-{
-    unsigned long long ticks = 0, boot = 0;
-    char line[256];
-    FILE *file = fopen("/proc/self/stat", "re");
-    if (file != NULL && fgets(line, sizeof line, file) != NULL && strrchr(line, ')') != NULL &&
-        sscanf(strrchr(line, ')') + 1,
-               " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-               &ticks) != 1)
-        ticks = 0;
-    if (file != NULL) fclose(file);
-    file = fopen("/proc/stat", "re");
-    while (file != NULL && boot == 0 && fgets(line, sizeof line, file) != NULL)
-        if (sscanf(line, "btime %llu", &boot) != 1) boot = 0;
-    if (file != NULL) fclose(file);
-    return ticks > 0 && boot > 0 ? (double)boot + (double)ticks / (double)sysconf(_SC_CLK_TCK) : 0;
-}
-
-static uint64_t open_descriptors(void)
-{
-    uint64_t n = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    if (folder == NULL) return 0;
-    while (readdir(folder) != NULL) n++;
-    closedir(folder);
-    return n > 3 ? n - 3 : 0; /* "." and ".." and the folder's own */
-}
-
-static void write_process(struct buf *out)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    head(out, "process_cpu_seconds_total", "counter", "Processor time, user and system, of this process");
-    buf_printf(out, "process_cpu_seconds_total %.6f\n",
-               (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-                   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
-    plain(out, "process_resident_memory_bytes", "gauge", "Resident memory of this process", resident_bytes());
-    struct rlimit files = {0};
-    getrlimit(RLIMIT_NOFILE, &files);
-    plain(out, "process_max_fds", "gauge", "File descriptors this process may open", files.rlim_cur);
-    head(out, "process_start_time_seconds", "gauge", "Start of this process in seconds since 1970");
-    buf_printf(out, "process_start_time_seconds %.2f\n", started_at());
-    plain(out, "process_open_fds", "gauge", "Open file descriptors of this process", open_descriptors());
-}
-
-bool telemetry_write(const struct telemetry *telemetry, struct buf *out)
-{
-    size_t totals_bytes = TELEMETRY_MAX_MODELS * sizeof(struct total) + sizeof(struct worker_stats);
-    void *memory = mmap(NULL, totals_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return false;
-    struct worker_stats *sum = memory;
-    struct total *totals = (struct total *)(void *)(sum + 1);
-    for (uint32_t p = 0; p < telemetry->n_processes; p++)
-        for (uint32_t w = 0; w < telemetry->n_workers + telemetry->n_compute; w++)
-            add_all(sum, telemetry_worker(telemetry, p, w), offsetof(struct worker_stats, models));
-    uint32_t n = gather_models(telemetry, totals);
-    write_server(out, telemetry, sum);
-    write_process(out);
-    write_model_counters(out, totals, n);
-    write_model_times(out, totals, n);
-    munmap(memory, totals_bytes);
-    return !out->failed;
+    for (uint32_t i = 0; i < TELEMETRY_N_SIZES; i++)
+        ret[i] = (struct telemetry_size){
+            metrics_tally_read(telemetry->metrics, model->sizes, i),
+            metrics_tally_read(telemetry->metrics, model->sizes, TELEMETRY_N_SIZES + i)};
+    *ret_last_ms = metrics_tally_largest(telemetry->metrics, model->sizes, LAST_MS_TALLY);
 }

@@ -1,40 +1,26 @@
-/* serve/telemetry.h - what the server counts, and its Prometheus text.
+/* serve/telemetry.h - what the server counts: the series of src/metrics that it keeps, and their writers.
  *
- * Every worker has a block of its own, written by its thread alone and read by whoever is asked for
- * /metrics. All blocks of all processes lie in one piece of shared memory that is made before
- * processes are forked, so one scrape shows them all.
+ * Every thread writes cells of its own; all cells of all processes lie in one piece of shared memory that is
+ * made before processes are forked, so one scrape shows them all, and what a dead process counted stays
+ * counted.
  *
  * Times are counted in nanoseconds and shown in microseconds (nv_inference_*) or seconds.
  *
- * Threads: a block has one writer; reading is free for all. */
+ * Threads: a writer has one thread; registering and reading are free for all. */
 #ifndef SERVE_TELEMETRY_H
 #define SERVE_TELEMETRY_H
 
 #include <stdatomic.h>
 
 #include "base/buf.h"
+#include "metrics/metrics.h"
 #include "net/http_host.h"
 #include "onnxd/status.h"
 
-#define TELEMETRY_MAX_MODELS 64u /* name and version pairs; the last place gathers what is beyond */
-#define TELEMETRY_N_BUCKETS  20u /* of a time histogram, the last without an upper bound */
-#define TELEMETRY_N_BATCH    16u /* powers of two: 1, 2, 4, ... */
-
-typedef _Atomic uint64_t tally;
-
-static inline void tally_add(tally *at, uint64_t n) /* by the one writer */
-{
-    atomic_store_explicit(at, atomic_load_explicit(at, memory_order_relaxed) + n, memory_order_relaxed);
-}
-static inline uint64_t tally_get(const tally *at)
-{
-    return atomic_load_explicit((tally *)(uintptr_t)at, memory_order_relaxed);
-}
-
-struct time_stat {
-    tally count, sum_ns;
-    tally buckets[TELEMETRY_N_BUCKETS];
-};
+#define TELEMETRY_MAX_MODELS 64u  /* name and version pairs; what is beyond counts as model "(others)" */
+#define TELEMETRY_N_SIZES    74u  /* batch sizes told one by one to 64, then by powers of two to 65536 */
+#define TELEMETRY_N_FINE     217u /* see telemetry_fine_ns */
+#define TELEMETRY_N_STATUS   16u
 
 enum fail_reason {                /* labels of nv_inference_request_failure */
                    FAIL_REJECTED, /* queue full */
@@ -42,14 +28,6 @@ enum fail_reason {                /* labels of nv_inference_request_failure */
                    FAIL_BACKEND,
                    FAIL_OTHER, /* the request's own fault */
                    N_FAIL_REASONS
-};
-
-struct model_stats { /* of one model version on one worker */
-    tally success, rows, runs, pending;
-    tally failure[N_FAIL_REASONS];
-    tally last_ms; /* wall clock of the last inference */
-    struct time_stat request, queue, parse, run, write;
-    tally batch[TELEMETRY_N_BATCH];
 };
 
 enum http_route_id {
@@ -63,62 +41,112 @@ enum http_route_id {
     ROUTE_UNKNOWN,
     N_ROUTES
 };
-#define TELEMETRY_N_STATUS 16u /* see telemetry.c */
 
-struct worker_stats {
-    tally requests[N_ROUTES][TELEMETRY_N_STATUS];
-    tally connections_open, connections_accepted, connections_refused, connections_reset;
-    tally malformed, timed_out, bytes_in, bytes_out, wakeups;
-    tally cpu_ns; /* of the worker's thread */
-    struct time_stat request;
-    struct model_stats models[TELEMETRY_MAX_MODELS];
+enum telemetry_stage { STAGE_REQUEST, STAGE_QUEUE, STAGE_PARSE, STAGE_RUN, STAGE_WRITE, N_STAGES };
+
+struct telemetry_model { /* the series of one model version; a plain value */
+    struct metric success, rows, runs, pending;
+    struct metric failure[N_FAIL_REASONS];
+    struct metric total_us[N_STAGES], time[N_STAGES]; /* Triton's counters, and histograms */
+    struct metric batch;
+    struct metric sizes; /* tallies: runs of each size, time of each size, wall clock of the last run */
 };
 
-struct model_slot {
-    _Atomic uint32_t used;
-    char name[128];
-    uint64_t version;
+struct telemetry_process {  /* shared */
+    _Atomic int32_t pid;    /* 0: it has not begun */
+    _Atomic uint64_t turns; /* times that all its workers were seen to go round, for a watchdog */
 };
 
-struct telemetry_process {
-    struct model_slot slots[TELEMETRY_MAX_MODELS];
-    tally restarts, loads, load_failures;
-    tally turns;                   /* times that all its workers were seen to go round, for a watchdog */
-    struct worker_stats workers[]; /* [n_workers + n_compute] */
-};
-
-struct telemetry {
-    void *memory; /* shared */
-    size_t n_bytes, process_bytes;
+struct telemetry { /* immutable once made, but for what it points to */
+    void *memory;  /* shared */
+    size_t n_bytes;
+    struct metrics *metrics;
+    struct telemetry_process *processes; /* [n_processes] */
     uint32_t n_processes;
     uint32_t n_workers; /* of each process */
     uint32_t n_compute; /* compute threads of each process, counted behind its workers */
+    struct metric request, fine, wakeups, open;
+    struct metric http[7]; /* counters of struct http_stats; see telemetry.c */
+    struct telemetry_model others;
 };
 
 ONNXD_MUST_USE onnxd_status telemetry_create(uint32_t n_processes, uint32_t n_workers, uint32_t n_compute,
                                              struct telemetry *ret, onnxd_error *err);
-void telemetry_done(struct telemetry *telemetry);
+void telemetry_done(struct telemetry *telemetry); /* takes a zeroed one */
 
-struct telemetry_process *telemetry_process(const struct telemetry *telemetry, uint32_t process);
-struct worker_stats *telemetry_worker(const struct telemetry *telemetry, uint32_t process, uint32_t worker);
+/* The series of a model version, made or found. Past TELEMETRY_MAX_MODELS those of "(others)". */
+struct telemetry_model telemetry_model(const struct telemetry *telemetry, const char *name, uint64_t version);
 
-/* The place of a model version, found or taken. One caller at a time in each process. */
-uint32_t telemetry_slot(struct telemetry_process *process, const char *name, uint64_t version);
+/* In a process that begins to serve: its processor time, memory and descriptors are told from now on. */
+void telemetry_process_began(const struct telemetry *telemetry, uint32_t process);
 
-/* The place of a model version, or TELEMETRY_MAX_MODELS. Any thread. */
-uint32_t telemetry_find_slot(struct telemetry_process *process, const char *name, uint64_t version);
+/* On the thread that loads models: one was loaded, or could not be. */
+void telemetry_count_load(const struct telemetry *telemetry, uint32_t process, bool ok);
 
-void time_stat_add(struct time_stat *time, uint64_t ns);
-/* One run of a model, of n_rows. */
-void telemetry_count_run(struct worker_stats *worker, uint32_t slot, uint32_t n_rows, uint64_t ns);
+/* In the supervising process. */
+void telemetry_count_restart(const struct telemetry *telemetry, uint32_t process);
 
-void telemetry_count_request(struct worker_stats *worker, enum http_route_id route, uint16_t status);
+/* ---- writing ---------------------------------------------------------------------------------------- */
 
-/* Shows the host's own counters. `base`: what this place showed when the host began, so that a worker started
- * again goes on counting from there. */
-void telemetry_copy_http(struct worker_stats *worker, const struct http_stats *http,
-                         const struct http_stats *base);
-struct http_stats telemetry_http_base(const struct worker_stats *worker);
+struct telemetry_writer {
+    const struct telemetry *telemetry;
+    struct metrics_writer cells;
+    struct metric cpu;
+    struct metric requests[N_ROUTES]
+                          [TELEMETRY_N_STATUS]; /* series are made when there is something to count */
+    bool has_requests[N_ROUTES][TELEMETRY_N_STATUS];
+    struct http_stats shown; /* what was added already */
+    uint64_t cpu_shown_ns;
+};
+
+/* `thread` counts workers, then compute threads of `process`. Gauges that a dead one left are zeroed. */
+void telemetry_writer_init(struct telemetry_writer *writer, const struct telemetry *telemetry,
+                           uint32_t process, uint32_t thread);
+
+/* An answered HTTP request. */
+void telemetry_count_request(struct telemetry_writer *writer, enum http_route_id route, uint16_t status,
+                             uint64_t ns);
+void telemetry_count_stage(struct telemetry_writer *writer, const struct telemetry_model *model,
+                           enum telemetry_stage stage, uint64_t ns);
+void telemetry_count_success(struct telemetry_writer *writer, const struct telemetry_model *model);
+void telemetry_count_failure(struct telemetry_writer *writer, const struct telemetry_model *model,
+                             enum fail_reason reason);
+void telemetry_change_pending(struct telemetry_writer *writer, const struct telemetry_model *model, int by);
+
+/* One run, of n_rows. */
+void telemetry_count_run(struct telemetry_writer *writer, const struct telemetry_model *model,
+                         uint32_t n_rows, uint64_t ns);
+
+/* Takes over the host's own counters and the thread's processor time; counts a wake-up. */
+void telemetry_show_host(struct telemetry_writer *writer, const struct http_stats *stats, uint32_t n_open);
+void telemetry_show_cpu(struct telemetry_writer *writer, uint64_t cpu_ns);
+
+/* ---- reading ---------------------------------------------------------------------------------------- */
+
+/* Rows that size i of telemetry_model.sizes stands for; from 65 on the upper end of a range. */
+uint32_t telemetry_size_rows(uint32_t i);
+
+struct telemetry_size {
+    uint64_t runs, ns;
+};
+void telemetry_read_sizes(const struct telemetry *telemetry, const struct telemetry_model *model,
+                          struct telemetry_size ret[TELEMETRY_N_SIZES], uint64_t *ret_last_ms);
+
+/* Times of requests in steps of an eighth of a power of two, to tell quantiles of an interval. */
+double telemetry_fine_ns(uint32_t i); /* the middle of step i */
+
+struct telemetry_totals { /* over all processes, since the start */
+    uint64_t n_requests, request_ns, n_rows, n_runs;
+    uint64_t fine[TELEMETRY_N_FINE];
+};
+void telemetry_read_totals(const struct telemetry *telemetry, struct telemetry_totals *ret);
+
+struct telemetry_interval { /* what lies between two readings */
+    uint64_t n_requests;
+    double mean_us, p50_us, p99_us, rows_a_run; /* 0 when there was nothing */
+};
+struct telemetry_interval telemetry_between(const struct telemetry_totals *before,
+                                            const struct telemetry_totals *after);
 
 /* Appends the text of everything. False when it does not fit. */
 bool telemetry_write(const struct telemetry *telemetry, struct buf *out);

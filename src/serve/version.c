@@ -89,8 +89,7 @@ static onnxd_status add_place(struct version *version, uint32_t i, struct runner
 }
 
 /* The first runner tells by its first runs where the version belongs. */
-static onnxd_status create_places(struct version *version, const struct version_threads *threads,
-                                  onnxd_error *err)
+static onnxd_status create_places(struct version *version, const struct version_host *host, onnxd_error *err)
 {
     enum version_place place = version->settings.place;
     struct runner *runner = NULL;
@@ -102,13 +101,13 @@ static onnxd_status create_places(struct version *version, const struct version_
         return status;
     }
     version->on_threads = place == VERSION_PLACE_THREADS || is_long;
-    uint32_t n = version->on_threads ? threads->n_compute : threads->n_workers;
+    uint32_t n = version->on_threads ? host->n_compute : host->n_workers;
     for (uint32_t i = 0; status == ONNXD_OK && i < n; i++) {
         if (i > 0) status = create_runner(version, &runner, err);
         if (status == ONNXD_OK) status = add_place(version, i, runner, err);
         if (status == ONNXD_OK && i > 0) status = warm_up(runner, NULL, err);
     }
-    while (status == ONNXD_OK && version->n_lanes < threads->n_workers) /* lanes that only hand on */
+    while (status == ONNXD_OK && version->n_lanes < host->n_workers) /* lanes that only hand on */
         status = lane_create(version, NULL, &version->lanes[version->n_lanes++], err);
     return status;
 }
@@ -134,8 +133,7 @@ uint32_t version_best_batch(const struct version_settings *settings, uint32_t n)
 
 onnxd_status version_create(const struct model_backend *backend, const char *name, uint64_t number,
                             const struct version_source *source, const struct version_settings *settings,
-                            const struct version_threads *threads, struct version **ret_version,
-                            onnxd_error *err)
+                            const struct version_host *host, struct version **ret_version, onnxd_error *err)
 {
     onnxd_status status = ONNXD_OK;
     struct version *version = calloc(1, sizeof *version);
@@ -145,6 +143,7 @@ onnxd_status version_create(const struct model_backend *backend, const char *nam
     version->number = number;
     version->backend = backend;
     version->settings = *settings;
+    version->stats = telemetry_model(host->telemetry, name, number);
     status = source->path != NULL ? backend->load(source->path, &settings->model, &version->model, err)
                                   : backend->load_bytes(source->bytes, source->n_bytes, &settings->model,
                                                         &version->model, err);
@@ -153,14 +152,14 @@ onnxd_status version_create(const struct model_backend *backend, const char *nam
     if (status != ONNXD_OK) goto out;
     read_batching(version);
     read_index_ranges(version);
-    version->lanes = calloc(threads->n_workers, sizeof *version->lanes);
-    version->runners = calloc(threads->n_compute, sizeof *version->runners);
-    version->n_runners = threads->n_compute;
+    version->lanes = calloc(host->n_workers, sizeof *version->lanes);
+    version->runners = calloc(host->n_compute, sizeof *version->runners);
+    version->n_runners = host->n_compute;
     if (version->lanes == NULL || version->runners == NULL) {
         status = error_set(err, ONNXD_ERR_NOMEM, "model '%s': out of memory", name);
         goto out;
     }
-    status = create_places(version, threads, err);
+    status = create_places(version, host, err);
 out:
     if (status != ONNXD_OK)
         version_unref(version);

@@ -14,6 +14,7 @@
 #include "protocol/schema.h"
 #include "serve/compute_queue.h"
 #include "serve/model_backend.h"
+#include "serve/telemetry.h"
 
 #define VERSION_NAME_BYTES 128
 
@@ -48,12 +49,12 @@ struct version {
     void *model;
     struct protocol_schema schema;
     struct version_settings settings;
-    onnxd_io_info *ios;   /* inputs, then outputs: copies that the schema borrows */
-    int64_t *index_below; /* of all inputs that have indices, one behind the other; or NULL */
-    bool shares_runs;     /* rows of several requests may share a run */
-    bool one_row_a_run;   /* the batch dimension is fixed at 1 */
-    uint32_t stats_slot;  /* of the workers' counters for it */
-    bool on_threads;      /* every run is made on compute threads: lanes have no sessions */
+    onnxd_io_info *ios;           /* inputs, then outputs: copies that the schema borrows */
+    int64_t *index_below;         /* of all inputs that have indices, one behind the other; or NULL */
+    bool shares_runs;             /* rows of several requests may share a run */
+    bool one_row_a_run;           /* the batch dimension is fixed at 1 */
+    struct telemetry_model stats; /* its series */
+    bool on_threads;              /* every run is made on compute threads: lanes have no sessions */
     uint32_t n_lanes;
     struct lane **lanes; /* by worker */
     uint32_t n_runners;
@@ -61,8 +62,10 @@ struct version {
     struct compute_queue queue; /* of jobs for those */
 };
 
-struct version_threads {           /* who will use it */
+struct version_host {              /* where it will live */
     uint32_t n_workers, n_compute; /* both from 1 */
+    const struct telemetry *telemetry;
+    uint32_t process; /* of those that share it */
 };
 
 struct version_source {
@@ -76,8 +79,8 @@ struct version_source {
 ONNXD_MUST_USE onnxd_status version_create(const struct model_backend *backend, const char *name,
                                            uint64_t number, const struct version_source *source,
                                            const struct version_settings *settings,
-                                           const struct version_threads *threads,
-                                           struct version **ret_version, onnxd_error *err);
+                                           const struct version_host *host, struct version **ret_version,
+                                           onnxd_error *err);
 
 /* The runner of a compute thread, on that thread. Errors of planning; ONNXD_ERR_NOMEM. */
 struct runner;

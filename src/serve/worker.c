@@ -18,11 +18,6 @@
 
 /* ---- answers of lanes ------------------------------------------------------------------------------- */
 
-static struct model_stats *stats_of(const struct worker *worker, const struct version *version)
-{
-    return &worker->stats->models[version->stats_slot];
-}
-
 static enum fail_reason reason_of(onnxd_status status)
 {
     switch (status) {
@@ -37,7 +32,7 @@ static enum fail_reason reason_of(onnxd_status status)
 
 void worker_count_failure(struct worker *worker, const struct version *version, onnxd_status status)
 {
-    tally_add(&stats_of(worker, version)->failure[reason_of(status)], 1);
+    telemetry_count_failure(&worker->stats, &version->stats, reason_of(status));
 }
 
 static enum http_route_id route_of(const struct call *call)
@@ -85,11 +80,10 @@ static void send_failure(struct worker *worker, const struct version *version, c
 static void count_success(struct worker *worker, const struct version *version, const struct call *call,
                           uint64_t queue_ns, uint64_t write_ns, uint64_t now_ns)
 {
-    struct model_stats *stats = stats_of(worker, version);
-    tally_add(&stats->success, 1);
-    time_stat_add(&stats->request, now_ns - call->received_ns);
-    time_stat_add(&stats->queue, queue_ns);
-    time_stat_add(&stats->write, write_ns);
+    telemetry_count_success(&worker->stats, &version->stats);
+    telemetry_count_stage(&worker->stats, &version->stats, STAGE_REQUEST, now_ns - call->received_ns);
+    telemetry_count_stage(&worker->stats, &version->stats, STAGE_QUEUE, queue_ns);
+    telemetry_count_stage(&worker->stats, &version->stats, STAGE_WRITE, write_ns);
 }
 
 static void answer_call(void *context, struct lane *lane, const struct call *call,
@@ -126,7 +120,7 @@ static bool is_waiting(void *context, const struct call *call)
 static void ran(void *context, struct lane *lane, uint32_t n_rows, uint64_t ns)
 {
     struct worker *worker = context;
-    telemetry_count_run(worker->stats, lane->version->stats_slot, n_rows, ns);
+    telemetry_count_run(&worker->stats, &lane->version->stats, n_rows, ns);
     worker->parsed_ns = clock_now_ns(&worker->clock);
 }
 
@@ -150,10 +144,10 @@ onnxd_status worker_submit(struct worker *worker, struct version *version, const
     job->owner = worker;
     job->done = on_job_done;
     atomic_fetch_add(&worker->n_jobs, 1);
-    tally_add(&stats_of(worker, version)->pending, 1);
+    telemetry_change_pending(&worker->stats, &version->stats, 1);
     onnxd_status status = compute_submit(worker->config->compute, job, err);
     if (status == ONNXD_OK) return ONNXD_OK;
-    tally_add(&stats_of(worker, version)->pending, (uint64_t)-1);
+    telemetry_change_pending(&worker->stats, &version->stats, -1);
     atomic_fetch_sub(&worker->n_jobs, 1);
     job_free(job);
     return status;
@@ -166,12 +160,12 @@ static void answer_job(struct worker *worker, struct job *job)
         send_failure(worker, job->version, &job->call, job->status, status, job->err.message);
     } else {
         uint64_t now_ns = clock_now_ns(&worker->clock), began_ns = job->call.parsed_ns + job->parse_ns;
-        time_stat_add(&stats_of(worker, job->version)->parse, job->parse_ns);
+        telemetry_count_stage(&worker->stats, &job->version->stats, STAGE_PARSE, job->parse_ns);
         count_success(worker, job->version, &job->call,
                       job->run_start_ns > began_ns ? job->run_start_ns - began_ns : 0, job->write_ns, now_ns);
         send_answer(worker, &job->call, 200, &job->answer, job->header_bytes, now_ns);
     }
-    tally_add(&stats_of(worker, job->version)->pending, (uint64_t)-1);
+    telemetry_change_pending(&worker->stats, &job->version->stats, -1);
     atomic_fetch_sub(&worker->n_jobs, 1);
     job_free(job);
 }
@@ -283,18 +277,13 @@ static void write_access(struct worker *worker)
 
 static void publish_stats(struct worker *worker)
 {
-    struct worker_stats *stats = worker->stats;
-    telemetry_copy_http(stats, http_host_stats(worker->host), &worker->http_base);
-    atomic_store_explicit(&stats->connections_open, http_host_n_open(worker->host), memory_order_relaxed);
-    tally_add(&stats->wakeups, 1);
+    telemetry_show_host(&worker->stats, http_host_stats(worker->host), http_host_n_open(worker->host));
     uint64_t now_ns = http_host_now_ns(worker->host);
-    if (now_ns - worker->cpu_read_ns < CPU_READ_EVERY) return;
     struct timespec ts;
-    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) != 0) return;
+    if (now_ns - worker->cpu_read_ns < CPU_READ_EVERY || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) != 0)
+        return;
     worker->cpu_read_ns = now_ns;
-    atomic_store_explicit(&stats->cpu_ns,
-                          worker->cpu_base_ns + (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec,
-                          memory_order_relaxed);
+    telemetry_show_cpu(&worker->stats, (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec);
 }
 
 static void on_wake_end(void *context)
@@ -321,7 +310,7 @@ onnxd_status worker_init(struct worker *worker, const struct worker_config *conf
     worker->index = index;
     worker->clock = *clock;
     worker->catalog = catalog_ref(catalog);
-    worker->stats = telemetry_worker(config->telemetry, process, index);
+    telemetry_writer_init(&worker->stats, config->telemetry, process, index);
     worker->sink = (struct lane_sink){
         .context = worker, .answer = answer_call, .is_waiting = is_waiting, .ran = ran};
     arena_init(&worker->unpacked, 64 * (config->max_body_bytes + (1u << 20)));
@@ -376,8 +365,7 @@ void worker_cancel(struct worker *worker)
 void worker_note_answer(struct worker *worker, const struct answered *answered)
 {
     uint64_t ns = answered->now_ns > answered->received_ns ? answered->now_ns - answered->received_ns : 0;
-    telemetry_count_request(worker->stats, answered->route, answered->status);
-    time_stat_add(&worker->stats->request, ns);
+    telemetry_count_request(&worker->stats, answered->route, answered->status, ns);
     if (!worker->config->access_log) return;
     struct access_record record = {.method = answered->method,
                                    .path = answered->path,

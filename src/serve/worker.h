@@ -46,7 +46,7 @@ struct worker {
     struct clock clock;
     struct catalog *catalog;
     _Atomic(struct catalog *) offered;
-    struct worker_stats *stats;
+    struct telemetry_writer stats;
     struct lane *busy, *last_busy;
     struct lane_sink sink;
     struct gunzip *gunzip;
@@ -61,8 +61,6 @@ struct worker {
     void *post_context;
     /* Any thread: brings about a wake-up. NULL: the caller does. */
     void (*wake)(void *post_context);
-    struct http_stats http_base; /* counters of the one that had this place before */
-    uint64_t cpu_base_ns;
     uint64_t cpu_read_ns; /* when the thread's processor time was read last */
 };
 

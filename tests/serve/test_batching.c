@@ -335,14 +335,13 @@ static void threads_answer_every_job_once(void **state)
     settings.max_queue_size = N_JOBS;
     settings.place = VERSION_PLACE_THREADS;
     struct version_source source = {.path = "fake.onnx"};
-    struct version_threads threads = {1, N_THREADS};
+    struct version_host host = {1, N_THREADS, &telemetry};
     static uint32_t wanted[N_JOBS];
     atomic_store(&n_right, 0);
     atomic_store(&n_ended, 0);
     assert_ok(telemetry_create(1, 1, N_THREADS, &telemetry, &err), err);
     assert_ok(compute_create(N_THREADS, &telemetry, 0, &clock, &compute, &err), err);
-    assert_ok(version_create(&model_backend_fake, "sum", 1, &source, &settings, &threads, &version, &err),
-              err);
+    assert_ok(version_create(&model_backend_fake, "sum", 1, &source, &settings, &host, &version, &err), err);
     for (uint32_t i = 0; i < N_JOBS; i++) {
         char text[64];
         int n = snprintf(text, sizeof text, "{\"features\":[%u,0,0]}", i);

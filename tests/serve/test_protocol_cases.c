@@ -18,6 +18,7 @@ struct protocol_case {
 };
 
 static struct compute *compute; /* without threads: the test takes their turns */
+static struct telemetry telemetry;
 
 static struct catalog *add(struct catalog *catalog, const char *name, uint64_t number, float scale)
 {
@@ -25,9 +26,9 @@ static struct catalog *add(struct catalog *catalog, const char *name, uint64_t n
     struct version *version = NULL;
     struct version_source source = {.path = "fake.onnx"};
     struct version_settings settings = {.max_batch = 8, .max_queue_size = 8, .max_answer_bytes = 1 << 20};
-    struct version_threads threads = {1, 1};
+    struct version_host host = {1, 1, &telemetry};
     fake_model.scale = scale;
-    assert_ok(version_create(&model_backend_fake, name, number, &source, &settings, &threads, &version, &err),
+    assert_ok(version_create(&model_backend_fake, name, number, &source, &settings, &host, &version, &err),
               err);
     struct catalog *changed = catalog_change(catalog, version, NULL);
     assert_non_null(changed);
@@ -131,11 +132,9 @@ static void every_case_is_answered_as_written(void **state)
     (void)state;
     fake_model_reset();
     onnxd_error err;
-    struct telemetry telemetry;
     struct rig rig;
     struct worker worker;
     assert_ok(telemetry_create(1, 1, 1, &telemetry, &err), err);
-    telemetry_slot(telemetry_process(&telemetry, 0), "sum", 3);
     struct worker_config config = {.telemetry = &telemetry,
                                    .request_timeout_ns = 5 * (uint64_t)NS_PER_S,
                                    .max_answer_bytes = 1 << 20,

@@ -39,7 +39,7 @@ static void forms_and_models_mix_in_one_wake_up(void **state)
     bench_init(&bench, 64);
     fake_model.scale = 10;
     struct version_settings settings = bench_settings(64);
-    struct catalog *both = catalog_with(bench.worker.catalog, "ten", 1, &settings);
+    struct catalog *both = catalog_with(&bench.telemetry, bench.worker.catalog, "ten", 1, &settings);
     worker_offer_catalog(&bench.worker, both);
     catalog_unref(both);
     rig_wake(&bench.rig);
@@ -233,7 +233,8 @@ static void a_new_catalog_is_taken_up_between_wake_ups(void **state)
     rig_wake(&bench.rig);
     fake_model.scale = 100;
     struct version_settings settings = bench_settings(2);
-    struct catalog *empty = catalog_create(), *next = catalog_with(empty, "sum", 2, &settings);
+    struct catalog *empty = catalog_create(),
+                   *next = catalog_with(&bench.telemetry, empty, "sum", 2, &settings);
     worker_offer_catalog(&bench.worker, next);
     catalog_unref(empty);
     catalog_unref(next);
@@ -508,27 +509,33 @@ static void loading_fails_with_a_word_and_leaves_nothing(void **state)
 {
     (void)state;
     fake_model_reset();
-    struct version_threads threads = {2, 1};
     onnxd_error err;
+    struct telemetry telemetry;
+    assert_ok(telemetry_create(1, 2, 1, &telemetry, &err), err);
+    struct version_host host = {2, 1, &telemetry};
     struct version *version = NULL;
     struct version_source source = {.path = "fake.onnx"};
     struct version_settings settings = {.max_batch = 4, .max_queue_size = 4, .warm_up_rows = 4};
     fake_model.load_status = ONNXD_ERR_FORMAT;
-    assert_fails(version_create(&model_backend_fake, "m", 1, &source, &settings, &threads, &version, &err),
+    assert_fails(version_create(&model_backend_fake, "m", 1, &source, &settings, &host, &version, &err),
                  ONNXD_ERR_FORMAT, err, "the file is bad");
     fake_model.load_status = ONNXD_OK;
     fake_model.run_status = ONNXD_ERR_LIMIT; /* warming meets the session's ceiling */
-    assert_fails(version_create(&model_backend_fake, "m", 1, &source, &settings, &threads, &version, &err),
+    assert_fails(version_create(&model_backend_fake, "m", 1, &source, &settings, &host, &version, &err),
                  ONNXD_ERR_LIMIT, err, "the run failed");
     assert_null(version);
     assert_int_equal(fake_model.n_models, 0);
     assert_int_equal(fake_model.n_sessions, 0);
+    telemetry_done(&telemetry);
 }
 
 static void catalogs_keep_the_newest_first(void **state)
 {
     (void)state;
     fake_model_reset();
+    onnxd_error err;
+    struct telemetry telemetry;
+    assert_ok(telemetry_create(1, 1, 1, &telemetry, &err), err);
     struct catalog *catalog = catalog_create();
     static const struct {
         const char *name;
@@ -536,7 +543,7 @@ static void catalogs_keep_the_newest_first(void **state)
     } adds[] = {{"a", 2}, {"b", 1}, {"a", 1}, {"a", 3}, {"b", 7}, {"a", 2}};
     for (size_t i = 0; i < sizeof adds / sizeof *adds; i++) {
         struct version_settings settings = bench_settings(1);
-        struct catalog *next = catalog_with(catalog, adds[i].name, adds[i].number, &settings);
+        struct catalog *next = catalog_with(&telemetry, catalog, adds[i].name, adds[i].number, &settings);
         catalog_unref(catalog);
         catalog = next;
     }
@@ -554,6 +561,7 @@ static void catalogs_keep_the_newest_first(void **state)
     assert_int_equal(catalog_find(less, "a", 1, 0)->number, 2);
     catalog_unref(less);
     assert_int_equal(fake_model.n_models, 0);
+    telemetry_done(&telemetry);
 }
 
 int main(void)

@@ -7,14 +7,14 @@ static void keep_access(void *context, const char *text, size_t n)
     assert_true(buf_append(context, text, n));
 }
 
-struct catalog *catalog_with(const struct catalog *old, const char *name, uint64_t number,
-                             const struct version_settings *settings)
+struct catalog *catalog_with(const struct telemetry *telemetry, const struct catalog *old, const char *name,
+                             uint64_t number, const struct version_settings *settings)
 {
     onnxd_error err;
     struct version *version = NULL;
     struct version_source source = {.path = "fake.onnx"};
-    struct version_threads threads = {1, 1};
-    assert_ok(version_create(&model_backend_fake, name, number, &source, settings, &threads, &version, &err),
+    struct version_host host = {1, 1, telemetry};
+    assert_ok(version_create(&model_backend_fake, name, number, &source, settings, &host, &version, &err),
               err);
     struct catalog *catalog = catalog_change(old, version, NULL);
     assert_non_null(catalog);
@@ -42,7 +42,6 @@ void bench_init_with(struct bench *bench, const struct version_settings *setting
     memset(bench, 0, sizeof *bench);
     assert_ok(telemetry_create(1, 1, 1, &bench->telemetry, &err), err);
     buf_init(&bench->access, 1 << 20);
-    telemetry_slot(telemetry_process(&bench->telemetry, 0), "sum", 1);
     bench->config = (struct worker_config){.telemetry = &bench->telemetry,
                                            .request_timeout_ns = 5 * (uint64_t)NS_PER_S,
                                            .max_answer_bytes = 1 << 20,
@@ -51,7 +50,8 @@ void bench_init_with(struct bench *bench, const struct version_settings *setting
                                            .access_sink = keep_access,
                                            .access_context = &bench->access,
                                            .ready = true};
-    struct catalog *empty = catalog_create(), *catalog = catalog_with(empty, "sum", 1, settings);
+    struct catalog *empty = catalog_create(),
+                   *catalog = catalog_with(&bench->telemetry, empty, "sum", 1, settings);
     struct clock clock = clock_fake(&bench->rig.now_ns);
     assert_ok(compute_create(0, &bench->telemetry, 0, &clock, &bench->config.compute, &err), err);
     assert_ok(worker_init(&bench->worker, &bench->config, 0, 0, catalog, &clock, &err), err);

@@ -17,8 +17,8 @@ struct bench {
 };
 
 /* `old` with a version of the fake model put in. */
-struct catalog *catalog_with(const struct catalog *old, const char *name, uint64_t number,
-                             const struct version_settings *settings);
+struct catalog *catalog_with(const struct telemetry *telemetry, const struct catalog *old, const char *name,
+                             uint64_t number, const struct version_settings *settings);
 
 /* What tests that do not care start from. */
 struct version_settings bench_settings(uint32_t max_batch);
