@@ -139,6 +139,20 @@ static void write_concat(struct onnx_writer *w, struct buf *list, const char *na
     onnx_writer_attr_int(w, "axis", 1);
 }
 
+/* A slice for each number, joined: the engine builds that together with the lookups in one pass. */
+static void write_numbers(struct onnx_writer *w, const struct ctr_shape *shape, struct buf *list)
+{
+    if (shape->n_dense == 1) write_slice(w, "numbers", shape->first_dense, shape->n_columns);
+    if (shape->n_dense < 2) return;
+    for (uint32_t i = 0; i < shape->n_dense; i++) {
+        char name[NAME_BYTES];
+        snprintf(name, sizeof name, "number_%u", i);
+        write_slice(w, name, shape->first_dense + i, shape->first_dense + i + 1);
+        append_name(list, name);
+    }
+    write_concat(w, list, "numbers");
+}
+
 static void write_sum(struct onnx_writer *w, const char *inputs, const char *name)
 {
     onnx_writer_node(w, "Add", name, inputs, name);
@@ -225,7 +239,8 @@ static void write_logit(struct onnx_writer *w, const struct ctr_shape *shape, fl
 }
 
 static onnxd_status write_graph(struct onnx_writer *w, const struct deepfm *m, float bias,
-                                struct buf *embedded, struct buf *linear, onnxd_error *err)
+                                struct buf *embedded, struct buf *linear, struct buf *numbers,
+                                onnxd_error *err)
 {
     const struct ctr_shape *shape = m->shape;
     const float one = 1;
@@ -237,7 +252,7 @@ static onnxd_status write_graph(struct onnx_writer *w, const struct deepfm *m, f
         onnxd_status status = write_field(w, m, i, embedded, linear, err);
         if (status != ONNXD_OK) return status;
     }
-    if (shape->n_dense > 0) write_slice(w, "numbers", shape->first_dense, shape->n_columns);
+    write_numbers(w, shape, numbers);
     if (shape->n_fields > 0) {
         write_concat(w, embedded, "embedded");
         write_fm(w, shape);
@@ -261,17 +276,20 @@ static onnxd_status write_graph(struct onnx_writer *w, const struct deepfm *m, f
 onnxd_status ctr_to_onnx(const struct deepfm *model, double offset, struct buf *out, onnxd_error *err)
 {
     struct onnx_writer w;
-    struct buf embedded, linear;
+    struct buf embedded, linear, numbers;
     buf_init(&embedded, MAX_LIST_BYTES);
     buf_init(&linear, MAX_LIST_BYTES);
+    buf_init(&numbers, MAX_LIST_BYTES);
     onnx_writer_init(&w, "deepfm", OPSET);
-    onnxd_status status = write_graph(&w, model, (float)(model->dense[0] + offset), &embedded, &linear, err);
-    if (status == ONNXD_OK && (embedded.failed || linear.failed))
+    onnxd_status status = write_graph(&w, model, (float)(model->dense[0] + offset), &embedded, &linear,
+                                      &numbers, err);
+    if (status == ONNXD_OK && (embedded.failed || linear.failed || numbers.failed))
         status = error_set(err, ONNXD_ERR_NOMEM, "onnx: no memory for %u fields", model->shape->n_fields);
     if (status == ONNXD_OK) status = onnx_writer_finish(&w, out, err);
     onnx_writer_done(&w);
     buf_done(&embedded);
     buf_done(&linear);
+    buf_done(&numbers);
     return status;
 }
 
