@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-enum { BAR_WIDTH = 24, LINE_BYTES = 160 };
+enum { BAR_WIDTH = 24, LINE_BYTES = 240 };
 
 #define UPDATE_NS ((uint64_t)100 * NS_PER_MS)
 
@@ -25,10 +25,11 @@ void cli_progress_text(const struct cli_progress *progress, uint64_t n, uint64_t
     double seconds = (double)elapsed_ns / NS_PER_S;
     double rate = seconds > 0 ? (double)n / seconds : 0;
     unsigned long long shown_n = n;
+    const char *note = progress->note != NULL ? progress->note : "", *comma = *note != 0 ? ", " : "";
     if (total == 0 || at == 0) {
         unsigned long long s = (unsigned long long)seconds;
-        snprintf(out, n_out, "%llu %s, %.0f %s/s, %llu:%02llu", shown_n, progress->unit, rate, progress->unit,
-                 s / 60, s % 60);
+        snprintf(out, n_out, "%llu %s, %.0f %s/s, %llu:%02llu%s%s", shown_n, progress->unit, rate,
+                 progress->unit, s / 60, s % 60, comma, note);
         return;
     }
     double share = at < total ? (double)at / (double)total : 1;
@@ -36,8 +37,8 @@ void cli_progress_text(const struct cli_progress *progress, uint64_t n, uint64_t
     char bar[BAR_WIDTH + 1];
     for (int i = 0; i < BAR_WIDTH; i++) bar[i] = i < (int)(share * BAR_WIDTH) ? '#' : '.';
     bar[BAR_WIDTH] = 0;
-    snprintf(out, n_out, "%3.0f%% [%s] %llu %s, %.0f %s/s, %llu:%02llu left", share * 100, bar, shown_n,
-             progress->unit, rate, progress->unit, left / 60, left % 60);
+    snprintf(out, n_out, "%3.0f%% [%s] %llu %s, %.0f %s/s, %llu:%02llu left%s%s", share * 100, bar, shown_n,
+             progress->unit, rate, progress->unit, left / 60, left % 60, comma, note);
 }
 
 void cli_progress_update(struct cli_progress *progress, uint64_t n, uint64_t at, uint64_t total)

@@ -10,6 +10,7 @@
 
 struct cli_progress {
     const char *unit; /* "rows" */
+    const char *note; /* shown behind the rest, such as "loss 0.31"; NULL: none */
     bool shown;
     uint64_t start_ns, next_ns;
 };

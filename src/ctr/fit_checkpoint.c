@@ -130,6 +130,7 @@ onnxd_status fit_save(const struct fit *fit, const char *path, onnxd_error *err)
     bytes_put_u64(&out, fit->n_loss);
     bytes_put_u32(&out, fit->n_worse);
     bytes_put_u32(&out, fit->finished);
+    bytes_put_f64(&out, fit->offset);
     put_point(&out, &fit->best_point);
     bytes_put_u32(&out, fit->n_points);
     for (uint32_t i = 0; i < fit->n_points; i++) put_point(&out, &fit->points[i]);
@@ -277,8 +278,8 @@ static bool get_parameters(struct byte_reader *in, struct fit *fit)
            get_floats(in, m->state_b, m->n_dense) && get_floats(in, fit->best, deepfm_n_weights(m));
 }
 
-/* Reads into *fit, which is thrown away when it fails. */
-static bool get_course(struct byte_reader *in, struct fit *fit)
+/* Reads into *fit, which is thrown away when it fails. epoch_rows: of a whole epoch. */
+static bool get_course(struct byte_reader *in, struct fit *fit, uint64_t epoch_rows)
 {
     fit->step = bytes_get_u64(in);
     fit->epoch = bytes_get_u64(in);
@@ -288,9 +289,10 @@ static bool get_course(struct byte_reader *in, struct fit *fit)
     fit->n_loss = bytes_get_u64(in);
     fit->n_worse = bytes_get_u32(in);
     fit->finished = bytes_get_u32(in) != 0;
+    fit->offset = bytes_get_f64(in);
     get_point(in, &fit->best_point);
     fit->n_points = bytes_get_count(in, 40);
-    if (in->failed || fit->at >= row_order_n(&fit->order)) return false;
+    if (in->failed || fit->at >= epoch_rows || !isfinite(fit->offset)) return false;
     fit->points = malloc((fit->n_points + 1) * sizeof *fit->points);
     if (fit->points == NULL) return false;
     fit->points_capacity = fit->n_points + 1;
@@ -326,10 +328,11 @@ onnxd_status fit_load(struct fit *fit, const char *path, onnxd_error *err)
     if (status == ONNXD_OK)
         status = fit_create(&fit->options, fit->shape, fit->train, fit->valid, fit->threads, &fresh, err);
     if (status != ONNXD_OK) goto out;
-    if (!get_course(&in, fresh)) {
+    if (!get_course(&in, fresh, row_order_n(&fresh->order))) {
         status = error_set(err, ONNXD_ERR_FORMAT, "%s: its numbers do not fit the model", path);
         goto out;
     }
+    fresh->offset = fit->offset;                 /* settled anew when it finishes */
     const struct fit_options *o = &fit->options; /* more epochs or patience may have been granted */
     fresh->finished = fresh->epoch >= o->max_epochs || (o->patience > 0 && fresh->n_worse >= o->patience);
     skip_rows(fresh);
@@ -344,4 +347,46 @@ out:
     fit_free(fresh);
     free(bytes);
     return status;
+}
+
+onnxd_status fit_read_result(const char *path, const struct ctr_shape *shape, struct fit *ret_fit,
+                             onnxd_error *err)
+{
+    char *bytes = NULL;
+    struct byte_reader in;
+    struct fit_head head;
+    struct fit fit = {.shape = shape};
+    onnxd_status status = open_checkpoint(path, &bytes, &in, err);
+    if (status != ONNXD_OK) return status;
+    get_head(&in, &head);
+    if (in.failed)
+        status = error_set(err, ONNXD_ERR_FORMAT, "%s: cut short", path);
+    else if (!is_shape(&in, shape))
+        status = error_set(err, ONNXD_ERR_ARGUMENT, "%s: was made for other features or layers", path);
+    if (status == ONNXD_OK) status = deepfm_init(&fit.model, shape, err);
+    if (status != ONNXD_OK) goto out;
+    fit.options = head.options;
+    fit.best = calloc(deepfm_n_weights(&fit.model), sizeof *fit.best);
+    if (fit.best == NULL)
+        status = error_set(err, ONNXD_ERR_NOMEM, "%s: no memory for its weights", path);
+    else if (!get_course(&in, &fit, UINT64_MAX))
+        status = error_set(err, ONNXD_ERR_FORMAT, "%s: its numbers do not fit the model", path);
+    else if (!(fit.best_point.epoch > 0))
+        status = error_set(err, ONNXD_ERR_CANCELLED, "%s: stopped before its first validation", path);
+    if (status == ONNXD_OK) {
+        deepfm_set_weights(&fit.model, fit.best);
+        *ret_fit = fit;
+        fit = (struct fit){0};
+    }
+out:
+    fit_result_done(&fit);
+    free(bytes);
+    return status;
+}
+
+void fit_result_done(struct fit *fit)
+{
+    deepfm_done(&fit->model);
+    free(fit->best);
+    free(fit->points);
 }

@@ -28,4 +28,11 @@ struct fit_head {
 
 ONNXD_MUST_USE onnxd_status fit_read_head(const char *path, struct fit_head *ret_head, onnxd_error *err);
 
+/* The best weights, without the rows, for export: only options, shape, model, offset, best_point and points
+ * of *ret_fit are set, and only fit_result_done may be called on it. The shape is borrowed. Errors as above;
+ * ONNXD_ERR_CANCELLED: nothing was validated yet. */
+ONNXD_MUST_USE onnxd_status fit_read_result(const char *path, const struct ctr_shape *shape,
+                                            struct fit *ret_fit, onnxd_error *err);
+void fit_result_done(struct fit *fit);
+
 #endif
