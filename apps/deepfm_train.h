@@ -5,5 +5,9 @@
 #define DEEPFM_TRAIN_H
 
 int deepfm_train_synth_main(int argc, char **argv);
+int deepfm_train_fit_main(int argc, char **argv);
+int deepfm_train_eval_main(int argc, char **argv);
+int deepfm_train_predict_main(int argc, char **argv);
+int deepfm_train_export_main(int argc, char **argv);
 
 #endif

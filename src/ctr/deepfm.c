@@ -13,7 +13,7 @@ onnxd_status deepfm_init(struct deepfm *ret_model, const struct ctr_shape *shape
 {
     struct deepfm m = {.shape = shape, .n_own = shape->embedding + 1};
     size_t at = 1;
-    m.row_floats = (3 * (size_t)m.n_own + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
+    m.row_floats = (3 * (size_t)m.n_own + 1 + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
     m.numbers = at;
     at += shape->n_dense;
     for (uint32_t l = 0; l < shape->n_hidden; l++) {

@@ -15,6 +15,8 @@
 #ifndef CTR_DEEPFM_H
 #define CTR_DEEPFM_H
 
+#include <string.h>
+
 #include "base/rng.h"
 #include "ctr/ctr_shape.h"
 
@@ -26,7 +28,8 @@ struct deepfm_layer {
 struct deepfm {
     const struct ctr_shape *shape;
     uint32_t n_own;    /* parameters of an id: its embedding, then its linear weight */
-    size_t row_floats; /* of an id in the table: n_own parameters, n_own + n_own numbers of state */
+    size_t row_floats; /* of an id in the table: n_own parameters, n_own + n_own numbers of state, then the
+                        * number of the last step that moved it, 32 bits as they are */
     float *table;      /* [shape->n_rows, row_floats] */
     size_t n_dense;
     float *dense, *state_a, *state_b; /* [n_dense]: bias, weights of numbers, layers, last layer's weights */
@@ -47,6 +50,18 @@ void deepfm_start(struct deepfm *model, uint64_t seed, double rate);
 static inline float *deepfm_row(const struct deepfm *model, uint32_t row)
 {
     return model->table + row * model->row_floats;
+}
+
+/* The step that last moved an id; 0: none. */
+static inline uint32_t deepfm_last_step(const struct deepfm *model, uint32_t row)
+{
+    uint32_t step;
+    memcpy(&step, deepfm_row(model, row) + 3 * (size_t)model->n_own, sizeof step);
+    return step;
+}
+static inline void deepfm_set_last_step(struct deepfm *model, uint32_t row, uint32_t step)
+{
+    memcpy(deepfm_row(model, row) + 3 * (size_t)model->n_own, &step, sizeof step);
 }
 
 /* Inputs of the last layer. */

@@ -13,7 +13,8 @@
  * The loss is the log loss, formed from log-odds so that it does not overflow, weighted, and divided by the
  * rows of the batch. Optimisers: Adam (Kingma and Ba 2015) and Adagrad (Duchi et al. 2011), whose state of an
  * id moves only when the id occurs ("lazy"); plain gradient descent; and FTRL-Proximal (McMahan et al. 2013)
- * for the linear weights. L2 of an id's parameters counts when the id occurs.
+ * for the linear weights. L2 of an id's parameters is applied when the id
+ * occurs, for all the steps since it last did.
  *
  * Threads: one caller at a time; the work is shared out to `threads`. */
 #ifndef CTR_DEEPFM_STEP_H

@@ -29,16 +29,23 @@ static void take_ftrl_step(const struct deepfm_settings *s, float *p, float *z, 
 }
 
 static void take_linear_step(const struct deepfm_work *w, float *p, float *a, float *b, const float *g,
-                             size_t n)
+                             size_t n, const struct ctr_step *step)
 {
     if (!w->settings->ftrl) {
-        take_step(w, p, a, b, g, n, &w->linear);
+        take_step(w, p, a, b, g, n, step);
         return;
     }
     for (size_t i = 0; i < n; i++) take_ftrl_step(w->settings, p + i, a + i, b + i, g[i]);
 }
 
 /* ---- ids ---- */
+
+/* An id pays for the steps that passed without it, too, so that the penalty weighs as it does where all
+ * parameters move at every step; but never more than its whole value. */
+static float penalty(float l2, float gap)
+{
+    return l2 * gap < 1 ? l2 * gap : 1;
+}
 
 /* Sums the gradients of each id that occurs in the batch, in the order of rows, then moves each once. */
 static void update_field(struct deepfm_work *w, uint32_t f, struct deepfm_scratch *scratch)
@@ -65,9 +72,14 @@ static void update_field(struct deepfm_work *w, uint32_t f, struct deepfm_scratc
         }
     }
     for (uint32_t i = 0; i < n_seen; i++) {
+        struct ctr_step own_step = w->own, linear_step = w->linear;
+        float gap = (float)(uint32_t)((uint32_t)w->step - deepfm_last_step(model, scratch->seen[i]));
+        own_step.l2 = penalty(own_step.l2, gap);
+        linear_step.l2 = penalty(linear_step.l2, gap);
         float *row = deepfm_row(model, scratch->seen[i]), *g = scratch->sums + i * own;
-        take_step(w, row, row + own, row + 2 * own, g, n, &w->own);
-        take_linear_step(w, row + n, row + own + n, row + 2 * own + n, g + n, 1);
+        take_step(w, row, row + own, row + 2 * own, g, n, &own_step);
+        take_linear_step(w, row + n, row + own + n, row + 2 * own + n, g + n, 1, &linear_step);
+        deepfm_set_last_step(model, scratch->seen[i], (uint32_t)w->step);
         w->numbered[scratch->seen[i]] = 0;
     }
 }
@@ -123,7 +135,7 @@ static void update_rest(struct deepfm_work *w, struct deepfm_scratch *scratch)
     take_step(w, m->dense, m->state_a, m->state_b, g, 1, &no_penalty);
     w->ctr->column_sums(g, w->x + shape->n_fields * shape->embedding, w->ldx, w->dz, w->n, shape->n_dense);
     take_linear_step(w, m->dense + m->numbers, m->state_a + m->numbers, m->state_b + m->numbers, g,
-                     shape->n_dense);
+                     shape->n_dense, &w->linear);
     for (uint32_t l = 0; l < shape->n_hidden; l++) {
         size_t at = m->layers[l].b, n = m->layers[l].n;
         w->ctr->column_sums(g, w->hidden[l].d, w->hidden[l].ld, NULL, w->n, n);

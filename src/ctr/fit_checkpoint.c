@@ -272,8 +272,10 @@ static bool get_floats(struct byte_reader *in, float *ret_values, size_t n)
 static bool get_parameters(struct byte_reader *in, struct fit *fit)
 {
     struct deepfm *m = &fit->model;
-    for (uint32_t r = 0; r < fit->shape->n_rows; r++)
+    for (uint32_t r = 0; r < fit->shape->n_rows; r++) {
         if (!get_floats(in, deepfm_row(m, r), 3 * (size_t)m->n_own)) return false;
+        deepfm_set_last_step(m, r, bytes_get_u32(in));
+    }
     return get_floats(in, m->dense, m->n_dense) && get_floats(in, m->state_a, m->n_dense) &&
            get_floats(in, m->state_b, m->n_dense) && get_floats(in, fit->best, deepfm_n_weights(m));
 }
