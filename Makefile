@@ -10,7 +10,7 @@ MODEL ?= models/deepfm_emb8_lr0.0001_dnn25612864_neg150_best.onnx
 CMAKE_FLAGS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all build deps deps-build deps-test deps-bench run test bench install format check-format fuzz clean
+.PHONY: all build deps deps-build deps-test deps-bench run test model bench install format check-format fuzz clean
 
 all: deps-build build
 
@@ -30,6 +30,9 @@ run: all
 
 test: deps-build deps-test build
 	tools/run_tests $(BUILD_DIR)
+
+model: deps-build build
+	tools/make_model $(BUILD_DIR)
 
 bench: deps-build deps-bench build
 	bench/run $(BUILD_DIR)
