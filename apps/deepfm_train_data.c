@@ -99,7 +99,7 @@ struct dataset_source data_source(const struct data_options *o, struct cli_progr
 }
 
 onnxd_status data_encode(const struct data_options *o, const struct feature_set *set,
-                         const struct feature_plan *plan, bool needs_label, const char *path,
+                         struct feature_plan *plan, bool needs_label, const char *path,
                          struct dataset_totals *ret_totals, onnxd_error *err)
 {
     struct encoded_writer *writer = NULL;

@@ -75,7 +75,7 @@ struct dataset_source data_source(const struct data_options *o, struct cli_progr
 
 /* Encodes the records into `path`. ONNXD_ERR_FORMAT where there is no row. */
 ONNXD_MUST_USE onnxd_status data_encode(const struct data_options *o, const struct feature_set *set,
-                                        const struct feature_plan *plan, bool needs_label, const char *path,
+                                        struct feature_plan *plan, bool needs_label, const char *path,
                                         struct dataset_totals *ret_totals, onnxd_error *err);
 
 /* Encodes into a file without a name, gone when the rows are done with. */

@@ -120,7 +120,7 @@ static void tell_rows(const struct dataset_totals *t, const char *what)
 }
 
 static onnxd_status encode(const struct fit_command *o, const struct train_files *files,
-                           const struct feature_plan *plan, const struct feature_set *set, onnxd_error *err)
+                           struct feature_plan *plan, const struct feature_set *set, onnxd_error *err)
 {
     struct dataset_totals totals;
     struct encoded_rows all = {0};

@@ -134,8 +134,10 @@ onnxd_status fit_save(const struct fit *fit, const char *path, onnxd_error *err)
     put_point(&out, &fit->best_point);
     bytes_put_u32(&out, fit->n_points);
     for (uint32_t i = 0; i < fit->n_points; i++) put_point(&out, &fit->points[i]);
-    for (uint32_t r = 0; r < fit->shape->n_rows; r++)
+    for (uint32_t r = 0; r < fit->shape->n_rows; r++) {
         put_floats(&out, deepfm_row(m, r), 3 * (size_t)m->n_own);
+        bytes_put_u32(&out, deepfm_last_step(m, r));
+    }
     put_floats(&out, m->dense, m->n_dense);
     put_floats(&out, m->state_a, m->n_dense);
     put_floats(&out, m->state_b, m->n_dense);
