@@ -409,6 +409,7 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
     if (program.options.unix_fd >= 0) close(program.options.unix_fd);
     api_keys_free(program.api_keys);
     tls_context_free(program.tls);
+    http_cors_free(program.cors);
     notify_done(&program.notify);
     free(program.turns_seen);
     free(program.fds);
