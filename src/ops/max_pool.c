@@ -42,7 +42,7 @@ static const float *max_of_rows(const struct window *w, const int64_t *in, int64
 /* Without a branch, which data would mislead. */
 static inline float larger(float best, float x)
 {
-    return (x > best) | (x != x) ? x : best;
+    return ((x > best) | (x != x)) ? x : best;
 }
 
 static float max_along(const float *row, struct taps t, int64_t dilation)
