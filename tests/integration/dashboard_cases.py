@@ -76,6 +76,13 @@ def the_form_predicts():
         page.run("document.getElementById('predict').click()")
         page.wait("document.querySelector('#answer .wrong')")
         assert "'seven' is not a number" in page.run("document.getElementById('answer').textContent")
+        limits = page.run("[...document.querySelectorAll('#fields input')].map(cell => cell.title)")
+        assert limits[0].startswith("0 to ") and limits[-1] == "", limits
+        for _ in range(20):  # what the page proposes is what the model takes
+            page.run("document.getElementById('shuffle').click()")
+            page.run("document.getElementById('answer').replaceChildren()")
+            page.run("document.getElementById('predict').click()")
+            page.wait("document.querySelector('#answer .out')")
         page.run("document.querySelector('#fields input').value = '1e9'")
         page.run("document.getElementById('predict').click()")  # the server says why, the page shows it
         page.wait("/input|range|index/.test(document.getElementById('answer').textContent)"
@@ -87,8 +94,8 @@ const real = window.fetch;
 window.fetch = async (path, options) => {
   if (/^v2\\/models\\/[^/]+$/.test(path)) {
     const meta = await (await real(path, options)).json();
-    meta.fields = [{name: 'weekday', type: 'category', values: [0, 1, 6], example: 6}, {name: 'domain', type: 'string', example: 'a.example'},
-                   {name: 'price', type: 'number', min: 0, max: 9}];
+    meta.parameters = {fields: [{name: 'weekday', kind: 'category', values: ['6']}, {name: 'domain', kind: 'category'},
+      {name: 'tags', kind: 'categories', values: ['a']}, {name: 'price', kind: 'number'}]};
     return new Response(JSON.stringify(meta));
   }
   if (path.startsWith('predict?')) {
@@ -106,10 +113,13 @@ def raw_fields_make_a_form():
         page.call("Page.addScriptToEvaluateOnNewDocument", source=RAW)
         page.call("Page.navigate", url=server.url + "/")
         page.wait(READY)
+        page.run("document.querySelector('[data-field=domain]').value = 'a.example'")
+        page.run("document.querySelector('[data-field=price]').value = '0.5'")
+        page.run("document.querySelector('[data-field=tags]').value = 'a, b'")
         page.run("document.getElementById('predict').click()")
         page.wait("window.sent && document.querySelector('#answer .out')")
         sent = json.loads(page.run("window.sent"))
-        assert sent == {"weekday": 6, "domain": "a.example", "price": 0}, sent
+        assert sent == {"weekday": "6", "domain": "a.example", "tags": ["a", "b"], "price": 0.5}, sent
         assert page.run("document.querySelector('#answer .out').textContent") == "0.25"
         assert page.faults == [], page.faults
 

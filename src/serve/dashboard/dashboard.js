@@ -302,22 +302,32 @@ async function describe() {
   showCode();
 }
 
-/* A model with a feature description tells its raw fields: [{name, type, values, min, max, example}]. */
-const fieldsOf = meta => Array.isArray(meta.fields) && meta.fields.length ? meta.fields : null;
+/* A model with a feature description tells its raw fields: parameters.fields: [{name, kind, values}]. */
+const fieldsOf = meta => meta.parameters && Array.isArray(meta.parameters.fields) && meta.parameters.fields.length ? meta.parameters.fields : null;
+/* An element that indexes a table tells where that ends: parameters.index_below of its input, 0 for numbers. */
+const rangesOf = input => input.parameters && input.parameters.index_below || [];
 const sizeOf = shape => shape.slice(1).reduce((n, d) => n * Math.max(1, d), 1);
 const isText = type => type === 'BYTES';
-const isNumber = type => /^(FP|BF|INT|UINT)/.test(type);
+
+/* A value that the description allows. */
+function plausible(input, i) {
+  if (isText(input.datatype)) return '';
+  const below = rangesOf(input)[i] || 0;
+  if (below > 0) return String(Math.floor(Math.random() * below));
+  return /^(FP|BF)/.test(input.datatype) ? Math.random().toFixed(2) : String(Math.floor(Math.random() * 2));
+}
+function plausibleField(field) {
+  if (field.values && field.values.length) return String(field.values[Math.floor(Math.random() * field.values.length)]);
+  return field.kind === 'number' ? Math.random().toFixed(2) : '';
+}
 
 function rawFields() {
   const box = make('div', {class: 'cells named'});
   for (const f of fieldsOf(described)) {
-    const preset = f.example !== undefined ? f.example : f.values ? f.values[0] : f.min !== undefined ? f.min : f.type === 'string' ? '' : 0;
-    const input = f.values ? make('select', {}, ...f.values.map(v => make('option', {}, String(v))))
-      : make('input', {inputmode: typeof preset === 'number' ? 'decimal' : 'text'});
-    input.value = String(preset);
-    input.dataset.field = f.name;
-    input.dataset.kind = typeof preset;
-    box.append(make('label', {}, f.name, input));
+    const list = f.values && f.values.length ? make('datalist', {id: `values-${f.name}`}, ...f.values.map(v => make('option', {value: v}))) : '';
+    const input = make('input', {'data-field': f.name, inputmode: f.kind === 'number' ? 'decimal' : 'text', list: list ? list.id : undefined});
+    input.value = plausibleField(f);
+    box.append(make('label', {}, f.name, input, list));
   }
   return make('fieldset', {}, make('legend', {}, 'raw fields'), box);
 }
@@ -326,13 +336,14 @@ function tensorFields(input, index) {
   const legend = make('legend', {}, make('b', {}, input.name), ` ${input.datatype} [${input.shape.map(d => d < 0 ? 'rows' : d).join(', ')}]`);
   if (n > 64) {
     const area = make('textarea', {'data-input': index, 'aria-label': input.name});
-    area.value = Array(n).fill(text ? '""' : 0).join(', ');
+    area.value = Array.from({length: n}, (_, i) => text ? '""' : plausible(input, i)).join(', ');
     return make('fieldset', {}, legend, area);
   }
   const box = make('div', {class: 'cells'});
   for (let i = 0; i < n; i++) {
-    const cell = make('input', {'data-input': index, 'aria-label': `${input.name} ${i}`, inputmode: text ? 'text' : 'decimal'});
-    cell.value = text ? '' : '0';
+    const cell = make('input', {'data-input': index, 'aria-label': `${input.name} ${i}`, inputmode: text ? 'text' : 'decimal',
+      title: rangesOf(input)[i] > 0 ? `0 to ${rangesOf(input)[i] - 1}` : undefined});
+    cell.value = plausible(input, i);
     box.append(cell);
   }
   return make('fieldset', {}, legend, box);
@@ -348,8 +359,11 @@ function valueOf(text, type, name) {
 function request() {
   if (fieldsOf(described)) {
     const row = {};
-    for (const input of at('fields').querySelectorAll('[data-field]'))
-      row[input.dataset.field] = input.dataset.kind === 'number' ? valueOf(input.value, 'FP32', input.dataset.field) : input.value;
+    for (const input of at('fields').querySelectorAll('[data-field]')) {
+      const field = fieldsOf(described).find(f => f.name === input.dataset.field);
+      row[field.name] = field.kind === 'number' ? valueOf(input.value, 'FP32', field.name)
+        : field.kind === 'categories' ? input.value.split(/[,|]/).map(v => v.trim()).filter(v => v) : input.value;
+    }
     return {path: `predict?model=${encodeURIComponent(at('model').value)}`, body: row};
   }
   const inputs = described.inputs.map((input, index) => {
@@ -379,16 +393,16 @@ async function predict(event) {
   at('predict').disabled = false;
 }
 
-/* Plausible values where the description says nothing: small whole numbers, which also index any table. */
 function shuffle() {
-  for (const input of at('fields').querySelectorAll('input, select, textarea')) {
-    const field = input.dataset.field && fieldsOf(described).find(f => f.name === input.dataset.field);
-    const random = () => Math.floor(Math.random() * 2);
-    if (input.tagName === 'SELECT') input.selectedIndex = Math.floor(Math.random() * input.options.length);
-    else if (field && field.min !== undefined && field.max !== undefined) input.value = String(Math.floor(field.min + Math.random() * (field.max - field.min)));
-    else if (input.dataset.kind === 'number') input.value = String(random());
-    else if (input.dataset.input !== undefined && isNumber(described.inputs[input.dataset.input].datatype))
-      input.value = input.tagName === 'TEXTAREA' ? Array.from({length: sizeOf(described.inputs[input.dataset.input].shape)}, random).join(', ') : String(random());
+  const seen = {};
+  for (const input of at('fields').querySelectorAll('input, textarea')) {
+    if (input.dataset.field) {
+      input.value = plausibleField(fieldsOf(described).find(f => f.name === input.dataset.field));
+      continue;
+    }
+    const number = input.dataset.input, of = described.inputs[number];
+    if (input.tagName === 'TEXTAREA' && !isText(of.datatype)) input.value = Array.from({length: sizeOf(of.shape)}, (_, i) => plausible(of, i)).join(', ');
+    else if (!isText(of.datatype)) input.value = plausible(of, seen[number] = (seen[number] ?? -1) + 1);
   }
   showCode();
 }
