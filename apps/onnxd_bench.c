@@ -8,6 +8,10 @@ static const struct cli_subcommand suites[] = {
     {"micro", "the parts of a request's way, each alone", onnxd_bench_micro_main},
     {"modes", "in process or remote: the same model and rows, and what to choose", onnxd_bench_modes_main},
     {"load", "sends requests to a server and measures its answers", onnxd_bench_load_main},
+    {"single", "one server process under load: where the time goes and what limits it",
+     onnxd_bench_single_main},
+    {"multi", "several server processes, straight and behind nginx: what scaling costs",
+     onnxd_bench_multi_main},
     {"selftest", "proves that the load generator tells the truth, with a server that stalls",
      onnxd_bench_selftest_main},
 };

@@ -15,6 +15,8 @@ int onnxd_bench_engine_main(int argc, char **argv);
 int onnxd_bench_micro_main(int argc, char **argv);
 int onnxd_bench_modes_main(int argc, char **argv);
 int onnxd_bench_load_main(int argc, char **argv);
+int onnxd_bench_multi_main(int argc, char **argv);
 int onnxd_bench_selftest_main(int argc, char **argv);
+int onnxd_bench_single_main(int argc, char **argv);
 
 #endif

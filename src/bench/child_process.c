@@ -142,18 +142,28 @@ static bool find_line(const struct child *child, const char *text, char *line, s
     return end != NULL;
 }
 
+/* The last two lines of what it printed, as one. */
+static const char *last_words(char *output)
+{
+    size_t n = output != NULL ? strlen(output) : 0;
+    while (n > 0 && output[n - 1] == '\n') output[--n] = 0;
+    if (n == 0) return "it printed nothing";
+    char *last = strrchr(output, '\n');
+    if (last == NULL) return output;
+    *last = 0;
+    char *before = strrchr(output, '\n');
+    *last = ';';
+    return before != NULL ? before + 1 : output;
+}
+
 static onnxd_status tell_end(const struct child *child, const char *text, onnxd_error *err)
 {
     char *output = child_output(child);
-    size_t n = output != NULL ? strlen(output) : 0;
-    while (n > 0 && output[n - 1] == '\n') output[--n] = 0;
-    const char *last = n > 0 ? strrchr(output, '\n') : NULL;
-    last = last != NULL ? last + 1 : n > 0 ? output : "it printed nothing";
     bool signalled = WIFSIGNALED(child->wait_status);
     onnxd_status status = error_set(
         err, ONNXD_ERR_IO, "%s ended (%s %d) before it said '%s': %s", child->name,
         signalled ? "signal" : "exit code",
-        signalled ? WTERMSIG(child->wait_status) : WEXITSTATUS(child->wait_status), text, last);
+        signalled ? WTERMSIG(child->wait_status) : WEXITSTATUS(child->wait_status), text, last_words(output));
     free(output);
     return status;
 }

@@ -48,7 +48,7 @@ ONNXD_MUST_USE onnxd_status child_start(const struct child_options *options, str
 bool child_is_alive(struct child *child);
 
 /* Waits for a line that holds `text` and copies it from `text` on. ONNXD_ERR_TIMEOUT; ONNXD_ERR_IO when the
- * child ended first: the message tells its last line. `line` may be NULL. */
+ * child ended first: the message tells its last two lines. `line` may be NULL. */
 ONNXD_MUST_USE onnxd_status child_wait_text(struct child *child, const char *text, uint64_t timeout_ns,
                                             char *line, size_t size, onnxd_error *err);
 

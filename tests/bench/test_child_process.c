@@ -44,9 +44,9 @@ static void a_child_that_ends_early_is_told_with_its_last_words(void **state)
     (void)state;
     onnxd_error err;
     int code = -1;
-    struct child child = start_shell("echo hello; echo port 80 is busy; exit 7");
+    struct child child = start_shell("echo hello; echo port 80; echo is busy; exit 7");
     assert_fails(child_wait_text(&child, "listening", 30 * NS_PER_S, NULL, 0, &err), ONNXD_ERR_IO, err,
-                 "(exit code 7) before it said 'listening': port 80 is busy");
+                 "(exit code 7) before it said 'listening': port 80;is busy");
     assert_ok(child_wait(&child, NS_PER_S, &code, &err), err);
     assert_int_equal(code, 7);
     child_stop(&child, 0);
