@@ -10,7 +10,7 @@ MODEL ?= models/deepfm_emb8_lr0.0001_dnn25612864_neg150_best.onnx
 CMAKE_FLAGS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all build deps deps-build deps-test deps-bench run test model bench install format check-format fuzz clean
+.PHONY: all build deps deps-build deps-test deps-bench run test model bench install deb format check-format fuzz clean
 
 all: deps-build build
 
@@ -39,6 +39,11 @@ bench: deps-build deps-bench build
 
 install: all
 	cmake --install $(BUILD_DIR) $(if $(PREFIX),--prefix $(PREFIX))
+
+deb: all ## Debian packages: build/onnxd_VERSION_ARCH.deb and the library's
+	@tools/install_packages packages.txt package
+	cd $(BUILD_DIR) && cpack > cpack.log 2>&1 || { cat cpack.log; exit 1; }
+	@ls $(BUILD_DIR)/*.deb
 
 fuzz: deps-build deps-test
 	tests/fuzz/run $(or $(FUZZ_SECONDS),60)

@@ -2,21 +2,28 @@
 
 # run_tests NAME...: each is a function that fails by a non-zero status, or skips itself by 77 after saying why.
 run_tests() {
-    local failed=0 name status
+    local passed=0 failed=0 skipped=0 name status
     for name in "$@"; do
         echo "[ RUN      ] $name"
         status=0
         "$name" || status=$?
         case $status in
-        0) echo "[       OK ] $name" ;;
-        77) printf '[  SKIPPED ] %s\n[  SKIPPED ] %s\n' "$name" "$name" ;;
+        0)
+            echo "[       OK ] $name"
+            passed=$((passed + 1))
+            ;;
+        77)
+            printf '[  SKIPPED ] %s\n[  SKIPPED ] %s\n' "$name" "$name"
+            skipped=$((skipped + 1))
+            ;;
         *)
             printf '[  FAILED  ] %s\n[  FAILED  ] %s\n' "$name" "$name"
-            failed=1
+            failed=$((failed + 1))
             ;;
         esac
     done
-    return $failed
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ $failed -eq 0 ]
 }
 
 # skip_all WHY NAME...: says why, counts each as skipped and ends the script.
@@ -25,6 +32,7 @@ skip_all() {
     shift
     echo "skipped: $why"
     for name in "$@"; do printf '[  SKIPPED ] %s\n[  SKIPPED ] %s\n' "$name" "$name"; done
+    echo "0 passed, 0 failed, $# skipped"
     exit 0
 }
 
