@@ -17,9 +17,8 @@ struct column { /* where a column's value goes */
 
 struct row_csv {
     const struct protocol_schema *schema;
-    struct column *columns;     /* [n_columns], unless by_field */
-    uint32_t *fields_of;        /* [n_columns] field of each column, when by_field */
-    struct field_value *fields; /* [features->n_fields] */
+    struct column *columns; /* [n_columns], unless by_field */
+    uint32_t *fields_of;    /* [n_columns] field of each column, when by_field */
     size_t n_columns;
     bool by_field, started;
 };
@@ -187,7 +186,7 @@ static onnxd_status read_raw_field(const struct csv_field *field, struct protoco
 static onnxd_status read_field(struct row_csv *csv, size_t i, const struct csv_field *field,
                                struct protocol_rows *rows, onnxd_error *err)
 {
-    if (csv->by_field) return read_raw_field(field, rows, &csv->fields[csv->fields_of[i]], err);
+    if (csv->by_field) return read_raw_field(field, rows, &rows->fields[csv->fields_of[i]], err);
     struct column column = csv->columns[i];
     const struct protocol_io *io = &csv->schema->inputs[column.input];
     char *row = (char *)rows->data[column.input] + (size_t)rows->n * io->row_bytes;
@@ -201,7 +200,7 @@ static onnxd_status convert(struct row_csv *csv, struct protocol_rows *rows, onn
     void *places[PROTOCOL_MAX_INPUTS];
     for (uint32_t i = 0; i < schema->n_inputs; i++)
         places[i] = (char *)rows->data[i] + (size_t)rows->n * schema->inputs[i].row_bytes;
-    return schema->features->convert(schema->features->context, csv->fields, places, err);
+    return schema->features->convert(schema->features->context, rows->fields, places, rows->unknowns, err);
 }
 
 onnxd_status row_csv_read(struct row_csv *csv, const char *text, size_t n, struct protocol_rows *rows,
@@ -214,6 +213,7 @@ onnxd_status row_csv_read(struct row_csv *csv, const char *text, size_t n, struc
         status = start(csv, text, n, &names, err);
         if (status != ONNXD_OK || names) return status;
     }
+    if (csv->by_field) memset(rows->fields, 0, csv->schema->features->n_fields * sizeof *rows->fields);
     for (size_t i = 0; line.at != NULL; i++) {
         struct csv_field field;
         status = csv_next_field(&line, &field, err);
@@ -251,9 +251,7 @@ onnxd_status row_csv_create(const struct protocol_schema *schema, struct row_csv
     csv->schema = schema;
     csv->n_columns = n;
     csv->columns = calloc(n + 1, sizeof *csv->columns);
-    csv->fields = schema->features != NULL ? calloc(schema->features->n_fields + 1u, sizeof *csv->fields)
-                                           : NULL;
-    if (csv->columns == NULL || (schema->features != NULL && csv->fields == NULL)) {
+    if (csv->columns == NULL) {
         row_csv_free(csv);
         return error_set(err, ONNXD_ERR_NOMEM, "no memory for %zu columns", n);
     }
@@ -270,6 +268,5 @@ void row_csv_free(struct row_csv *csv)
     if (csv == NULL) return;
     free(csv->columns);
     free(csv->fields_of);
-    free(csv->fields);
     free(csv);
 }

@@ -14,7 +14,6 @@ struct row { /* what one row's object has told so far */
     uint64_t seen[PROTOCOL_MAX_INPUTS / 64]; /* inputs given */
     uint32_t n_inputs_seen;
     uint32_t n_fields_seen;
-    struct field_value *fields; /* [schema->features->n_fields], or NULL before the first */
 };
 
 bool row_json_check_schema(struct json_reader *r, const struct protocol_schema *schema)
@@ -89,18 +88,9 @@ static bool read_named_inputs(struct json_reader *r, struct row *row)
     return r->status == ONNXD_OK;
 }
 
-static bool read_field(struct json_reader *r, struct row *row, uint32_t field)
+/* One value that is no list. */
+static bool read_value(struct json_reader *r, struct arena *arena, struct field_value *value)
 {
-    const struct protocol_features *features = row->schema->features;
-    if (row->fields == NULL) {
-        if (row->rows->arena != NULL)
-            row->fields = arena_alloc_array(row->rows->arena, features->n_fields, sizeof *row->fields);
-        if (row->fields == NULL)
-            return json_fail(r, ONNXD_ERR_LIMIT, "no room for the fields of this request");
-    }
-    struct field_value *value = &row->fields[field];
-    if (value->kind != FIELD_ABSENT) return json_fail(r, ONNXD_ERR_FORMAT, "given twice");
-    row->n_fields_seen++;
     struct decimal number;
     struct json_text text;
     bool truth;
@@ -124,7 +114,7 @@ static bool read_field(struct json_reader *r, struct row *row, uint32_t field)
         if (!json_read_string(r, &text)) return false;
         value->text = (onnxd_string){text.raw, text.n_raw};
         if (!text.escaped) return true;
-        char *decoded = arena_alloc(row->rows->arena, text.n_raw);
+        char *decoded = arena_alloc(arena, text.n_raw);
         if (decoded == NULL) return json_fail(r, ONNXD_ERR_LIMIT, "no room for the strings of this request");
         value->text = (onnxd_string){decoded, json_text_decode(&text, decoded)};
         return true;
@@ -132,6 +122,37 @@ static bool read_field(struct json_reader *r, struct row *row, uint32_t field)
     case JSON_NONE: return false;
     default: return json_fail(r, ONNXD_ERR_FORMAT, "expected a number, a string, true, false or null");
     }
+}
+
+/* A list of such values, in the arena. */
+static bool read_list(struct json_reader *r, struct arena *arena, struct field_value *value)
+{
+    struct json_reader ahead = *r;
+    uint32_t n = 0;
+    json_enter_array(&ahead);
+    while (json_next_element(&ahead) && json_skip(&ahead)) n++;
+    if (ahead.status != ONNXD_OK) { /* told where it is */
+        *r = ahead;
+        return false;
+    }
+    struct field_value *items = arena_alloc_array(arena, n, sizeof *items);
+    if (items == NULL) return json_fail(r, ONNXD_ERR_LIMIT, "no room for the lists of this request");
+    *value = (struct field_value){.kind = FIELD_LIST, .n_items = n, .items = items};
+    json_enter_array(r);
+    while (json_next_element(r))
+        if (!read_value(r, arena, items++)) return false;
+    return r->status == ONNXD_OK;
+}
+
+static bool read_field(struct json_reader *r, struct row *row, uint32_t field)
+{
+    struct protocol_rows *rows = row->rows;
+    if (row->n_fields_seen == 0)
+        memset(rows->fields, 0, row->schema->features->n_fields * sizeof *rows->fields);
+    if (rows->fields[field].kind != FIELD_ABSENT) return json_fail(r, ONNXD_ERR_FORMAT, "given twice");
+    row->n_fields_seen++;
+    if (json_peek(r) == JSON_ARRAY) return read_list(r, rows->arena, &rows->fields[field]);
+    return read_value(r, rows->arena, &rows->fields[field]);
 }
 
 static uint32_t find_field(struct json_reader *r, const struct row *row, const struct json_text *key)
@@ -183,7 +204,8 @@ static bool finish_row(struct json_reader *r, struct row *row)
         void *places[PROTOCOL_MAX_INPUTS];
         for (uint32_t i = 0; i < schema->n_inputs; i++) places[i] = input_place(row, i);
         onnxd_error why = {0};
-        onnxd_status status = schema->features->convert(schema->features->context, row->fields, places, &why);
+        onnxd_status status = schema->features->convert(schema->features->context, row->rows->fields, places,
+                                                        row->rows->unknowns, &why);
         if (status != ONNXD_OK) return json_fail(r, status, "%s", why.message);
     } else if (row->n_inputs_seen < schema->n_inputs) {
         uint32_t i = 0;

@@ -170,7 +170,9 @@ onnxd_status row_batch_init(struct row_batch *batch, const struct protocol_schem
         at += (n + BATCH_ALIGN - 1) / BATCH_ALIGN * BATCH_ALIGN;
     }
     batch->rows.arena = &batch->arena; /* a batch is not moved once it is made */
-    return ONNXD_OK;
+    onnxd_status status = protocol_rows_scratch(schema, &batch->rows, &batch->scratch, err);
+    if (status != ONNXD_OK) row_batch_done(batch);
+    return status;
 }
 
 void row_batch_done(struct row_batch *batch)
@@ -178,6 +180,7 @@ void row_batch_done(struct row_batch *batch)
     if (batch->memory == NULL) return;
     arena_done(&batch->arena);
     free(batch->memory);
+    free(batch->scratch);
     *batch = (struct row_batch){0};
 }
 

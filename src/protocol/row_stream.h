@@ -57,7 +57,7 @@ ONNXD_MUST_USE onnxd_status row_stream_read(struct row_stream *stream, struct pr
 struct row_batch {
     struct protocol_rows rows;
     struct arena arena;
-    void *memory;
+    void *memory, *scratch;
 };
 
 /* Room for `capacity` rows, 64-byte aligned for every input. ONNXD_ERR_NOMEM, ONNXD_ERR_LIMIT. */

@@ -51,6 +51,20 @@ onnxd_status protocol_schema_init(struct protocol_schema *schema, const onnxd_io
     return ONNXD_OK;
 }
 
+onnxd_status protocol_rows_scratch(const struct protocol_schema *schema, struct protocol_rows *rows,
+                                   void **ret_memory, onnxd_error *err)
+{
+    *ret_memory = NULL;
+    if (schema->features == NULL) return ONNXD_OK;
+    size_t n = schema->features->n_fields;
+    char *memory = calloc(n + 1, sizeof *rows->fields + sizeof *rows->unknowns);
+    if (memory == NULL) return error_set(err, ONNXD_ERR_NOMEM, "no memory for the fields of a row");
+    rows->fields = (struct field_value *)(void *)memory;
+    rows->unknowns = (uint64_t *)(void *)(memory + n * sizeof *rows->fields);
+    *ret_memory = memory;
+    return ONNXD_OK;
+}
+
 void protocol_schema_done(struct protocol_schema *schema)
 {
     free(schema->inputs);

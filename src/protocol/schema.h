@@ -33,9 +33,10 @@ struct protocol_features {
     /* Comma-separated names for messages; may be cut short. */
     const char *(*names)(const void *context);
     /* Turns fields[n_fields] into one row: row_inputs[i] is the place of input i, [row_elements] of its
-     * type. A missing or unfit field is an error that names it. */
+     * type. A missing or unfit field is an error that names it. unknowns[n_fields], which may be NULL, counts
+     * up at each field with a value that the description does not know. */
     onnxd_status (*convert)(const void *context, const struct field_value *fields, void *const *row_inputs,
-                            onnxd_error *err);
+                            uint64_t *unknowns, onnxd_error *err);
 };
 
 /* ---- the schema ---- */
@@ -85,6 +86,16 @@ struct protocol_rows {
     /* For decoded strings and raw fields. May be NULL when no input is a string and the schema has no
      * feature description. Rows point into it and, for plain strings, into the body. */
     struct arena *arena;
+    /* Scratch of raw fields, [features->n_fields] each, zeroed; the owner of the rows has it where the schema
+     * has a feature description. `unknowns` adds up until the owner zeroes it; it may be NULL. */
+    struct field_value *fields;
+    uint64_t *unknowns;
 };
+
+/* The two in one piece of memory, which the caller frees; NULL and ONNXD_OK without a feature description.
+ * ONNXD_ERR_NOMEM. */
+ONNXD_MUST_USE onnxd_status protocol_rows_scratch(const struct protocol_schema *schema,
+                                                  struct protocol_rows *rows, void **ret_memory,
+                                                  onnxd_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "serve/call.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "protocol/infer_body.h"
@@ -58,6 +59,8 @@ onnxd_status call_read(const struct version *version, const struct call_body *bo
     const char *text = body->text.p;
     size_t n = body->text.n;
     onnxd_status status = ONNXD_OK;
+    if (rows->unknowns != NULL)
+        memset(rows->unknowns, 0, schema->features->n_fields * sizeof *rows->unknowns);
     call->first_row = rows->n;
     switch ((enum call_form)call->form) {
     case CALL_PREDICT: status = predict_request_read(schema, text, n, rows, &call->many, err); break;

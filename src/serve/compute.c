@@ -201,6 +201,7 @@ static void read_fresh(struct compute_thread *thread, struct version *version)
             end_job(compute, job);
             continue;
         }
+        version_count_unknowns(version, &job->store.rows, &thread->stats);
         bool is_large = version->shares_runs && job->call.n_rows > version->settings.max_batch;
         pthread_mutex_lock(&compute->lock);
         if (is_large)

@@ -88,6 +88,7 @@ static void serve_here(struct exchange *exchange, struct lane *lane, struct call
         exchange_fail_status(exchange, status, err.message);
         return;
     }
+    version_count_unknowns(version, &lane->store.rows, &worker->stats);
     telemetry_count_stage(&worker->stats, &version->stats, STAGE_PARSE, now_ns - worker->parsed_ns);
     worker->parsed_ns = now_ns;
     if (lane_is_full(lane)) worker_run_lane(worker, lane);

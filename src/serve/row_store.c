@@ -34,7 +34,9 @@ onnxd_status row_store_init(struct row_store *store, const struct protocol_schem
     if (data == NULL) return error_set(err, ONNXD_ERR_NOMEM, "out of memory");
     store->rows = (struct protocol_rows){
         .data = data, .max_rows = UINT32_MAX, .grow = grow, .grow_context = store, .arena = &store->strings};
-    return ONNXD_OK;
+    onnxd_status status = protocol_rows_scratch(schema, &store->rows, &store->scratch, err);
+    if (status != ONNXD_OK) row_store_done(store);
+    return status;
 }
 
 static void free_rows(struct row_store *store)
@@ -52,6 +54,7 @@ void row_store_done(struct row_store *store)
     free_rows(store);
     free(store->rows.data);
     store->rows.data = NULL;
+    free(store->scratch);
     arena_done(&store->strings);
 }
 

@@ -12,6 +12,7 @@ struct row_store {
     const struct protocol_schema *schema;
     struct protocol_rows rows;
     struct arena strings; /* texts of rows, and whatever else goes with them */
+    void *scratch;        /* of raw fields */
 };
 
 /* ONNXD_ERR_NOMEM. */

@@ -165,9 +165,11 @@ onnxd_status telemetry_create(uint32_t n_processes, uint32_t n_workers, uint32_t
     uint32_t n_threads = n_processes * slots_of(&t);
     struct metrics_size size = {.n_slots = n_threads + 1, /* the last is the supervising process's */
                                 .max_series = SERVER_SERIES + n_threads + N_PROCESS_COUNTERS * n_processes +
-                                              (TELEMETRY_MAX_MODELS + 1) * MODEL_SERIES,
+                                              (TELEMETRY_MAX_MODELS + 1) * MODEL_SERIES +
+                                              TELEMETRY_MAX_FIELDS,
                                 .max_cells = SERVER_CELLS + n_threads + N_PROCESS_COUNTERS * n_processes +
-                                             (TELEMETRY_MAX_MODELS + 1) * MODEL_CELLS};
+                                             (TELEMETRY_MAX_MODELS + 1) * MODEL_CELLS +
+                                             TELEMETRY_MAX_FIELDS};
     size_t n_metrics = metrics_block_bytes(&size);
     t.n_bytes = n_metrics + n_processes * sizeof *t.processes;
     t.memory = mmap(NULL, t.n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -200,6 +202,20 @@ struct telemetry_model telemetry_model(const struct telemetry *telemetry, const 
     if (register_model(telemetry->metrics, name, version, &model, &err) == ONNXD_OK) return model;
     (void)!register_model(telemetry->metrics, "(others)", 0, &model, &err); /* shown again; cannot fail */
     return telemetry->others;
+}
+
+struct telemetry_field telemetry_field(const struct telemetry *telemetry, const char *model, uint64_t version,
+                                       const char *field)
+{
+    char number[24];
+    struct telemetry_field made = {0};
+    onnxd_error err;
+    snprintf(number, sizeof number, "%llu", (unsigned long long)version);
+    struct metric_label labels[3] = {{"model", model}, {"version", number}, {"field", field}};
+    made.is_shown = metrics_counter(telemetry->metrics, "onnxd_unknown_values_total",
+                                    "Raw values that the model's vocabulary does not hold", labels, 3, 1,
+                                    &made.unknown, &err) == ONNXD_OK;
+    return made;
 }
 
 void telemetry_process_began(const struct telemetry *telemetry, uint32_t process)
@@ -313,6 +329,12 @@ void telemetry_count_failure(struct telemetry_writer *writer, const struct telem
                              enum fail_reason reason)
 {
     metrics_add(&writer->cells, model->failure[reason], 1);
+}
+
+void telemetry_count_unknowns(struct telemetry_writer *writer, const struct telemetry_field *field,
+                              uint64_t n)
+{
+    if (field->is_shown) metrics_add(&writer->cells, field->unknown, n);
 }
 
 void telemetry_change_pending(struct telemetry_writer *writer, const struct telemetry_model *model, int by)

@@ -18,6 +18,7 @@
 #include "onnxd/status.h"
 
 #define TELEMETRY_MAX_MODELS 64u  /* name and version pairs; what is beyond counts as model "(others)" */
+#define TELEMETRY_MAX_FIELDS 1024u /* of all models' feature descriptions */
 #define TELEMETRY_N_SIZES    74u  /* batch sizes told one by one to 64, then by powers of two to 65536 */
 #define TELEMETRY_N_FINE     217u /* see telemetry_fine_ns */
 #define TELEMETRY_N_STATUS   16u
@@ -52,6 +53,11 @@ struct telemetry_model { /* the series of one model version; a plain value */
     struct metric sizes; /* tallies: runs of each size, time of each size, wall clock of the last run */
 };
 
+struct telemetry_field { /* the series of a field of a model's feature description */
+    struct metric unknown;
+    bool is_shown; /* false: there was no room for a series */
+};
+
 struct telemetry_process {  /* shared */
     _Atomic int32_t pid;    /* 0: it has not begun */
     _Atomic uint64_t turns; /* times that all its workers were seen to go round, for a watchdog */
@@ -76,6 +82,10 @@ void telemetry_done(struct telemetry *telemetry); /* takes a zeroed one */
 
 /* The series of a model version, made or found. Past TELEMETRY_MAX_MODELS those of "(others)". */
 struct telemetry_model telemetry_model(const struct telemetry *telemetry, const char *name, uint64_t version);
+
+/* The series of a field of raw data, made or found; past TELEMETRY_MAX_FIELDS in all none is shown. */
+struct telemetry_field telemetry_field(const struct telemetry *telemetry, const char *model, uint64_t version,
+                                       const char *field);
 
 /* In a process that begins to serve: its processor time, memory and descriptors are told from now on. */
 void telemetry_process_began(const struct telemetry *telemetry, uint32_t process);
@@ -111,6 +121,8 @@ void telemetry_count_stage(struct telemetry_writer *writer, const struct telemet
 void telemetry_count_success(struct telemetry_writer *writer, const struct telemetry_model *model);
 void telemetry_count_failure(struct telemetry_writer *writer, const struct telemetry_model *model,
                              enum fail_reason reason);
+void telemetry_count_unknowns(struct telemetry_writer *writer, const struct telemetry_field *field,
+                              uint64_t n);
 void telemetry_change_pending(struct telemetry_writer *writer, const struct telemetry_model *model, int by);
 
 /* One run, of n_rows. */

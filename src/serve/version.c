@@ -10,7 +10,8 @@
 
 #define MAX_INDEX_RANGES 65536u /* elements of a row whose ranges are told to clients */
 
-static onnxd_status read_ios(struct version *version, onnxd_error *err)
+/* path NULL: the model came in a request, without a description. */
+static onnxd_status read_ios(struct version *version, const char *path, onnxd_error *err)
 {
     const struct model_backend *backend = version->backend;
     uint32_t n_inputs = backend->n_inputs(version->model), n_outputs = backend->n_outputs(version->model);
@@ -19,8 +20,11 @@ static onnxd_status read_ios(struct version *version, onnxd_error *err)
         return error_set(err, ONNXD_ERR_NOMEM, "model '%s': out of memory", version->name);
     for (uint32_t i = 0; i < n_inputs; i++) version->ios[i] = *backend->input(version->model, i);
     for (uint32_t i = 0; i < n_outputs; i++) version->ios[n_inputs + i] = *backend->output(version->model, i);
+    onnxd_status status = ONNXD_OK;
+    if (path != NULL) status = raw_fields_load(&version->raw_fields, path, version->ios, n_inputs, err);
+    if (status != ONNXD_OK) return status;
     return protocol_schema_init(&version->schema, version->ios, n_inputs, version->ios + n_inputs, n_outputs,
-                                NULL, err);
+                                raw_fields_hook(&version->raw_fields), err);
 }
 
 /* Tells clients which values make sense. Nothing depends on it, so that memory running out is no failure. */
@@ -121,6 +125,26 @@ onnxd_status version_runner(struct version *version, uint32_t thread, struct run
     return status;
 }
 
+void version_count_unknowns(const struct version *version, const struct protocol_rows *rows,
+                            struct telemetry_writer *writer)
+{
+    if (rows->unknowns == NULL || version->unknowns == NULL) return;
+    for (uint32_t i = 0; i < version->schema.features->n_fields; i++)
+        if (rows->unknowns[i] > 0) telemetry_count_unknowns(writer, &version->unknowns[i], rows->unknowns[i]);
+}
+
+/* Nothing but the metrics depends on it, so that memory running out is no failure. */
+static void register_unknowns(struct version *version, const struct telemetry *telemetry)
+{
+    const struct feature_set *set = version->raw_fields.set;
+    uint32_t n = set != NULL ? feature_set_n_fields(set) : 0;
+    if (n > 0) version->unknowns = calloc(n, sizeof *version->unknowns);
+    for (uint32_t i = 0; version->unknowns != NULL && i < n; i++)
+        if (!feature_set_is_dropped(set, i) && feature_set_field_kind(set, i) != FEATURE_NUMBER)
+            version->unknowns[i] = telemetry_field(telemetry, version->name, version->number,
+                                                   feature_set_field_name(set, i));
+}
+
 uint32_t version_best_batch(const struct version_settings *settings, uint32_t n)
 {
     uint32_t best = n < settings->max_batch ? n : settings->max_batch;
@@ -144,11 +168,12 @@ onnxd_status version_create(const struct model_backend *backend, const char *nam
     version->backend = backend;
     version->settings = *settings;
     version->stats = telemetry_model(host->telemetry, name, number);
+    register_unknowns(version, host->telemetry);
     status = source->path != NULL ? backend->load(source->path, &settings->model, &version->model, err)
                                   : backend->load_bytes(source->bytes, source->n_bytes, &settings->model,
                                                         &version->model, err);
     if (status != ONNXD_OK) goto out;
-    status = read_ios(version, err);
+    status = read_ios(version, source->path, err);
     if (status != ONNXD_OK) goto out;
     read_batching(version);
     read_index_ranges(version);
@@ -183,6 +208,8 @@ void version_unref(struct version *version)
     free(version->lanes);
     free(version->runners);
     protocol_schema_done(&version->schema);
+    raw_fields_done(&version->raw_fields);
+    free(version->unknowns);
     free(version->ios);
     free(version->index_below);
     if (version->model != NULL) version->backend->unload(version->model);

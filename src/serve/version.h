@@ -14,6 +14,7 @@
 #include "protocol/schema.h"
 #include "serve/compute_queue.h"
 #include "serve/model_backend.h"
+#include "serve/raw_fields.h"
 #include "serve/telemetry.h"
 
 #define VERSION_NAME_BYTES 128
@@ -47,6 +48,7 @@ struct version {
     uint64_t number;
     const struct model_backend *backend;
     void *model;
+    struct raw_fields raw_fields; /* the description beside the model's file */
     struct protocol_schema schema;
     struct version_settings settings;
     onnxd_io_info *ios;           /* inputs, then outputs: copies that the schema borrows */
@@ -54,6 +56,7 @@ struct version {
     bool shares_runs;             /* rows of several requests may share a run */
     bool one_row_a_run;           /* the batch dimension is fixed at 1 */
     struct telemetry_model stats; /* its series */
+    struct telemetry_field *unknowns; /* [fields of the description] their series; or NULL */
     bool on_threads;              /* every run is made on compute threads: lanes have no sessions */
     uint32_t n_lanes;
     struct lane **lanes; /* by worker */
@@ -81,6 +84,10 @@ ONNXD_MUST_USE onnxd_status version_create(const struct model_backend *backend, 
                                            const struct version_settings *settings,
                                            const struct version_host *host, struct version **ret_version,
                                            onnxd_error *err);
+
+/* Counts what a request's rows hold of values that the feature description does not know. */
+void version_count_unknowns(const struct version *version, const struct protocol_rows *rows,
+                            struct telemetry_writer *writer);
 
 /* The runner of a compute thread, on that thread. Errors of planning; ONNXD_ERR_NOMEM. */
 struct runner;

@@ -260,9 +260,9 @@ static const char *color_names(const void *context)
 }
 
 static onnxd_status convert_color(const void *context, const struct field_value *fields,
-                                  void *const *row_inputs, onnxd_error *err)
+                                  void *const *row_inputs, uint64_t *unknowns, onnxd_error *err)
 {
-    (void)context, (void)err;
+    (void)context, (void)err, (void)unknowns;
     float *row = row_inputs[0];
     row[0] = (float)fields[0].kind;
     row[1] = (float)fields[0].text.len;

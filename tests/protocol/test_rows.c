@@ -15,7 +15,7 @@ struct setup {
     struct protocol_schema schema;
     struct protocol_rows rows;
     struct arena arena;
-    void *data[4];
+    void *data[4], *scratch;
 };
 
 static void setup_init(struct setup *s, const onnxd_io_info *inputs, uint32_t n_inputs,
@@ -31,11 +31,13 @@ static void setup_init(struct setup *s, const onnxd_io_info *inputs, uint32_t n_
     }
     s->rows = (struct protocol_rows){
         .data = s->data, .capacity = CAPACITY, .max_rows = 1000, .arena = &s->arena};
+    assert_ok(protocol_rows_scratch(&s->schema, &s->rows, &s->scratch, &err), err);
 }
 
 static void setup_done(struct setup *s)
 {
     for (uint32_t i = 0; i < s->schema.n_inputs; i++) free(s->data[i]);
+    free(s->scratch);
     protocol_schema_done(&s->schema);
     arena_done(&s->arena);
 }
@@ -205,9 +207,14 @@ static const char *fields_names(const void *context)
     return "hour, site";
 }
 static onnxd_status fields_convert(const void *context, const struct field_value *fields,
-                                   void *const *row_inputs, onnxd_error *err)
+                                   void *const *row_inputs, uint64_t *unknowns, onnxd_error *err)
 {
     (void)context;
+    if (fields[0].kind == FIELD_LIST && fields[0].n_items == 2) { /* the second item, to be seen */
+        unknowns[0]++;
+        ((float *)row_inputs[0])[0] = (float)fields[0].items[1].number;
+        return ONNXD_OK;
+    }
     if (fields[0].kind != FIELD_NUMBER || fields[1].kind != FIELD_STRING) {
         snprintf(err->message, sizeof err->message, "hour and site are needed");
         return ONNXD_ERR_FORMAT;
@@ -241,8 +248,14 @@ static void raw_fields_are_converted(void **state)
                  "hours: unknown field; the model takes: hour, site");
     assert_fails(predict(&s, "{\"hour\":1,\"features\":[1,2,3]}", &many, &err), ONNXD_ERR_FORMAT, err,
                  "not both");
-    assert_fails(predict(&s, "{\"hour\":[1]}", &many, &err), ONNXD_ERR_FORMAT, err,
+    assert_fails(predict(&s, "{\"hour\":[1,[2]]}", &many, &err), ONNXD_ERR_FORMAT, err,
+                 "hour[1]: expected a number, a str");
+    assert_fails(predict(&s, "{\"hour\":[1,2}", &many, &err), ONNXD_ERR_FORMAT, err, "hour");
+    assert_fails(predict(&s, "{\"hour\":{}}", &many, &err), ONNXD_ERR_FORMAT, err,
                  "hour: expected a number, a str");
+    assert_ok(predict(&s, "{\"hour\":[\"x\",7]}", &many, &err), err);
+    assert_true(((float *)s.data[0])[9] == 7);
+    assert_int_equal(s.rows.unknowns[0], 1);
     assert_fails(predict(&s, "{}", &many, &err), ONNXD_ERR_FORMAT, err, "no field is given");
     setup_done(&s);
 }
