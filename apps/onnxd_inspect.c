@@ -150,6 +150,9 @@ static onnxd_status inspect(struct inspection *ins, const struct inspect_options
     free(bytes);
     if (status == ONNXD_OK) status = count_both(ins, arena, err);
     if (status != ONNXD_OK) return status;
+    status = raw_fields_load(&ins->fields, ins->path, onnxd_model_input(ins->model, 0),
+                             onnxd_model_n_inputs(ins->model), err);
+    if (status != ONNXD_OK) return status;
     status = measure(ins, o->profile ? o->runs : 0, &rng, err);
     bool asked = o->plan || o->profile;
     if (status == ONNXD_OK || asked) return status;
@@ -180,6 +183,7 @@ int onnxd_inspect_main(int argc, char **argv)
         input_ranges_done(&ins->ranges);
         input_set_done(&ins->set);
         free(ins->step_ns);
+        raw_fields_done(&ins->fields);
         onnxd_model_unref(ins->model);
         free(ins);
     }

@@ -24,6 +24,24 @@ static void print_io(const char *kind, const onnxd_io_info *info)
     printf("]\n");
 }
 
+static const char *feature_kind_name(enum feature_kind kind)
+{
+    static const char *const names[] = {"category", "categories", "number"};
+    return names[kind];
+}
+
+static void print_features(const struct feature_set *set)
+{
+    for (uint32_t i = 0; set != NULL && i < feature_set_n_features(set); i++) {
+        const struct feature_info *info = feature_set_info(set, i);
+        printf("%-9s %s  %s, column %u", i == 0 ? "features" : "", info->name, feature_kind_name(info->kind),
+               info->first_column);
+        if (info->n_columns > 1) printf("..%u", info->first_column + info->n_columns - 1);
+        if (info->n_ids > 0) printf(", %u ids", info->n_ids);
+        printf("\n");
+    }
+}
+
 /* "1.43 MB" in a static buffer of its own for each of four calls. */
 static const char *bytes_text(uint64_t n)
 {
@@ -114,6 +132,7 @@ void inspection_print(const struct inspection *ins, bool with_steps)
     for (uint32_t i = 0; i < onnxd_model_n_inputs(model); i++) print_io("input", onnxd_model_input(model, i));
     for (uint32_t i = 0; i < onnxd_model_n_outputs(model); i++)
         print_io("output", onnxd_model_output(model, i));
+    print_features(ins->fields.set);
     printf("%-9s %s; rows %s share a run\n", "engine", onnxd_model_engine_name(model),
            onnxd_model_is_batchable(model) ? "may" : "must not");
     print_counts("exported", &ins->before);
@@ -221,6 +240,30 @@ static void write_steps(struct json_writer *w, const struct inspection *ins)
     }
 }
 
+static void json_features(struct json_writer *w, const struct feature_set *set)
+{
+    json_key(w, "features");
+    json_begin_array(w);
+    for (uint32_t i = 0; i < feature_set_n_features(set); i++) {
+        const struct feature_info *info = feature_set_info(set, i);
+        json_begin_object(w);
+        json_key(w, "name");
+        json_string(w, info->name);
+        json_key(w, "kind");
+        json_string(w, feature_kind_name(info->kind));
+        json_key(w, "column");
+        json_u64(w, info->first_column);
+        json_key(w, "columns");
+        json_u64(w, info->n_columns);
+        if (info->n_ids > 0) {
+            json_key(w, "ids");
+            json_u64(w, info->n_ids);
+        }
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
 static void write_inspection(struct json_writer *w, const struct inspection *ins, bool with_steps)
 {
     json_begin_object(w);
@@ -247,6 +290,7 @@ static void write_inspection(struct json_writer *w, const struct inspection *ins
     for (uint32_t i = 0; i < onnxd_model_n_outputs(ins->model); i++)
         write_io(w, onnxd_model_output(ins->model, i));
     json_end_array(w);
+    if (ins->fields.set != NULL) json_features(w, ins->fields.set);
     write_u64(w, "n_nodes_exported", ins->before.n_nodes);
     write_counts(w, "exported", &ins->before);
     write_u64(w, "n_nodes", ins->after.n_nodes);

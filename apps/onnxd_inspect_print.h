@@ -5,6 +5,7 @@
 #include "bench/plan_probe.h"
 #include "graph/onnx_reader.h"
 #include "onnxd/onnxd.h"
+#include "serve/raw_fields.h"
 
 enum { INSPECT_MAX_OPERATORS = 256 };
 
@@ -34,6 +35,7 @@ struct inspection {
     struct plan_probe *probe; /* NULL unless the engine is native */
     double *step_ns, run_ns;  /* of a profile, else NULL */
     const char *no_plan;      /* why there is no plan, or NULL */
+    struct raw_fields fields; /* of the description beside the model */
 };
 
 void inspection_print(const struct inspection *ins, bool with_steps);

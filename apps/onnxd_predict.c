@@ -17,6 +17,7 @@
 #include "onnxd_commands.h"
 #include "protocol/row_json.h"
 #include "protocol/row_stream.h"
+#include "serve/raw_fields.h"
 
 #define MAX_ANSWER_BYTES ((size_t)1 << 30) /* of one batch */
 
@@ -46,6 +47,8 @@ static const struct cli_command command = {
     .notes =
         "Rows in JSON lines are [1,2,3], {\"features\":[1,2,3]} or {\"inputs\":{\"name\":[..],..}}; in CSV\n"
         "the elements of all inputs, with or without a line of names; in f32 little-endian floats.\n"
+        "Beside NAME.onnx, NAME.features.json says how raw fields become inputs: rows may then be\n"
+        "{\"weekday\":4,...}, or CSV with the fields' names in the first line.\n"
         "An answer is {\"ctr\":x} when the model gives one number a row, else {\"prediction\":..}; NaN and\n"
         "infinity are written as null. Rows in front of a faulty one are answered."};
 
@@ -53,6 +56,7 @@ struct predict {
     const struct predict_options *options;
     onnxd_model *model;
     onnxd_session *session;
+    struct raw_fields raw_fields;
     struct protocol_schema schema;
     struct row_stream stream;
     struct row_batch batch;
@@ -102,8 +106,11 @@ static onnxd_status open_all(struct predict *p, onnxd_error *err)
     if (status != ONNXD_OK) return status;
     if (load.precision == ONNXD_PRECISION_BF16) cli_report_precision(o->model);
     uint32_t n_in = onnxd_model_n_inputs(p->model), n_out = onnxd_model_n_outputs(p->model);
-    status = protocol_schema_init(&p->schema, onnxd_model_input(p->model, 0), n_in,
-                                  onnxd_model_output(p->model, 0), n_out, NULL, err);
+    status = raw_fields_load(&p->raw_fields, o->model, onnxd_model_input(p->model, 0), n_in, err);
+    if (status == ONNXD_OK)
+        status = protocol_schema_init(&p->schema, onnxd_model_input(p->model, 0), n_in,
+                                      onnxd_model_output(p->model, 0), n_out, raw_fields_hook(&p->raw_fields),
+                                      err);
     if (status == ONNXD_OK) status = row_stream_open(&p->stream, o->input, format, &p->schema, err);
     if (status != ONNXD_OK) return status;
     onnxd_session_options session = {.max_batch = rows_of_a_run(p)};
@@ -126,6 +133,7 @@ static void close_all(struct predict *p)
     free(p->in);
     free(p->out);
     protocol_schema_done(&p->schema);
+    raw_fields_done(&p->raw_fields);
     onnxd_model_unref(p->model);
 }
 
