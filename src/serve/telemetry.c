@@ -168,8 +168,7 @@ onnxd_status telemetry_create(uint32_t n_processes, uint32_t n_workers, uint32_t
                                               (TELEMETRY_MAX_MODELS + 1) * MODEL_SERIES +
                                               TELEMETRY_MAX_FIELDS,
                                 .max_cells = SERVER_CELLS + n_threads + N_PROCESS_COUNTERS * n_processes +
-                                             (TELEMETRY_MAX_MODELS + 1) * MODEL_CELLS +
-                                             TELEMETRY_MAX_FIELDS};
+                                             (TELEMETRY_MAX_MODELS + 1) * MODEL_CELLS + TELEMETRY_MAX_FIELDS};
     size_t n_metrics = metrics_block_bytes(&size);
     t.n_bytes = n_metrics + n_processes * sizeof *t.processes;
     t.memory = mmap(NULL, t.n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

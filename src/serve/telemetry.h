@@ -17,10 +17,10 @@
 #include "net/http_host.h"
 #include "onnxd/status.h"
 
-#define TELEMETRY_MAX_MODELS 64u  /* name and version pairs; what is beyond counts as model "(others)" */
+#define TELEMETRY_MAX_MODELS 64u   /* name and version pairs; what is beyond counts as model "(others)" */
 #define TELEMETRY_MAX_FIELDS 1024u /* of all models' feature descriptions */
-#define TELEMETRY_N_SIZES    74u  /* batch sizes told one by one to 64, then by powers of two to 65536 */
-#define TELEMETRY_N_FINE     217u /* see telemetry_fine_ns */
+#define TELEMETRY_N_SIZES    74u   /* batch sizes told one by one to 64, then by powers of two to 65536 */
+#define TELEMETRY_N_FINE     217u  /* see telemetry_fine_ns */
 #define TELEMETRY_N_STATUS   16u
 
 enum fail_reason {                /* labels of nv_inference_request_failure */

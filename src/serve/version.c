@@ -168,7 +168,6 @@ onnxd_status version_create(const struct model_backend *backend, const char *nam
     version->backend = backend;
     version->settings = *settings;
     version->stats = telemetry_model(host->telemetry, name, number);
-    register_unknowns(version, host->telemetry);
     status = source->path != NULL ? backend->load(source->path, &settings->model, &version->model, err)
                                   : backend->load_bytes(source->bytes, source->n_bytes, &settings->model,
                                                         &version->model, err);
@@ -177,6 +176,7 @@ onnxd_status version_create(const struct model_backend *backend, const char *nam
     if (status != ONNXD_OK) goto out;
     read_batching(version);
     read_index_ranges(version);
+    register_unknowns(version, host->telemetry);
     version->lanes = calloc(host->n_workers, sizeof *version->lanes);
     version->runners = calloc(host->n_compute, sizeof *version->runners);
     version->n_runners = host->n_compute;
