@@ -17,40 +17,13 @@
 #include "net/http_cors.h"
 #include "net/net_socket.h"
 #include "net/tls.h"
-#include "onnxd_serve_options.h"
+#include "onnxd_serve_program.h"
 #include "serve/api_keys.h"
 #include "serve/handover.h"
 #include "serve/notify.h"
 #include "serve/supervisor.h"
 
-/* ---- processes -------------------------------------------------------------------------------------- */
-
-struct program { /* what all processes share */
-    const struct serve_settings *settings;
-    struct service_options options;
-    struct telemetry telemetry;
-    int *fds; /* [processes * workers] */
-    uint32_t n_fds;
-    struct api_keys *api_keys;
-    struct tls_context *tls;
-    struct http_cors *cors;
-    uint16_t port;  /* the first */
-    char host[256]; /* that it is on: of a socket that was given, else as in the settings */
-    char path[4096];
-    char **argv;
-    struct notify notify;
-    uint64_t *turns_seen; /* [processes], when the watchdog was fed last */
-};
-
-static onnxd_status open_unix(struct program *program, onnxd_error *err)
-{
-    struct net_address address;
-    const char *path = program->settings->unix_path;
-    if (path == NULL || program->options.unix_fd >= 0) return ONNXD_OK;
-    onnxd_status status = net_address_unix(path, &address, err);
-    if (status != ONNXD_OK) return status;
-    return net_listen(&address, false, &program->options.unix_fd, NULL, err);
-}
+/* ---- what is read at start --------------------------------------------------------------------------- */
 
 static onnxd_status read_keys(struct program *program, onnxd_error *err)
 {
@@ -78,56 +51,13 @@ static onnxd_status read_cors(struct program *program, onnxd_error *err)
     return status;
 }
 
-/* Sockets that another program opened for this one. */
-static onnxd_status take_given(struct program *program, uint32_t *ret_n, onnxd_error *err)
-{
-    uint32_t n = 0, max = program->n_fds + 1;
-    int *given = calloc(max, sizeof *given);
-    if (given == NULL) return error_set(err, ONNXD_ERR_NOMEM, "out of memory");
-    onnxd_status status = handover_take(given, max, &n, err);
-    if (status == ONNXD_OK)
-        status = handover_spread(given, n, program->fds, program->n_fds, &program->options.unix_fd, ret_n,
-                                 err);
-    free(given);
-    return status;
-}
+/* ---- processes -------------------------------------------------------------------------------------- */
 
-static onnxd_status open_sockets(struct program *program, onnxd_error *err)
+static void reopen_sockets(struct program *program, uint32_t process)
 {
-    const struct serve_settings *settings = program->settings;
-    uint32_t n_workers = program->options.n_workers, n_given = 0;
-    program->n_fds = settings->processes * n_workers;
-    program->fds = calloc(program->n_fds, sizeof *program->fds);
-    if (program->fds == NULL) return ONNXD_ERR_NOMEM;
-    onnxd_status status = take_given(program, &n_given, err);
-    if (status != ONNXD_OK) return status;
-    if (n_given > 0) {
-        program->port = net_socket_port(program->fds[0]);
-        net_socket_host(program->fds[0], program->host, sizeof program->host);
-        return ONNXD_OK;
-    }
-    snprintf(program->host, sizeof program->host, "%s", settings->host);
-    if (!settings->port_per_process)
-        return service_listen(settings->host, (uint16_t)settings->port, program->n_fds, program->fds,
-                              &program->port, err);
-    for (uint32_t p = 0; status == ONNXD_OK && p < settings->processes; p++) {
-        uint16_t port = 0;
-        if (settings->port > 0 && settings->port + p > 65535)
-            return error_set(err, ONNXD_ERR_RANGE, "--port-per-process: ports end at 65535");
-        status = service_listen(settings->host, (uint16_t)(settings->port > 0 ? settings->port + p : 0),
-                                n_workers, program->fds + p * n_workers, &port, err);
-        if (p == 0) program->port = port;
-    }
-    return status;
-}
-
-/* Connections that come from now on are another program's, if it has these sockets too, or refused. */
-static void close_sockets(struct program *program)
-{
-    for (uint32_t i = 0; i < program->n_fds; i++) close(program->fds[i]);
-    program->n_fds = 0;
-    if (program->options.unix_fd >= 0) close(program->options.unix_fd);
-    program->options.unix_fd = -1;
+    onnxd_error err;
+    if (program_reopen_process(program, process, &err) != ONNXD_OK)
+        log_error("process %u: %s", process, err.message);
 }
 
 static void upgrade(void *context)
@@ -136,6 +66,8 @@ static void upgrade(void *context)
     onnxd_error err = {.message = "out of memory"};
     uint32_t n = program->n_fds;
     int *fds = calloc((size_t)n + 1, sizeof *fds);
+    for (uint32_t p = 0; p < program->settings->processes; p++)
+        reopen_sockets(program, p); /* of those away */
     log_info("SIGUSR2: starting %s with the listening sockets", program->path);
     if (fds != NULL) memcpy(fds, program->fds, n * sizeof *fds);
     if (fds != NULL && program->options.unix_fd >= 0) fds[n++] = program->options.unix_fd;
@@ -151,7 +83,7 @@ static void tell_ready(void *context)
     bool is_v6 = strchr(host, ':') != NULL;
     char url[320];
     snprintf(url, sizeof url, "%s://%s%s%s:%u", program->tls != NULL ? "https" : "http", is_v6 ? "[" : "",
-             host, is_v6 ? "]" : "", program->port);
+             host, is_v6 ? "]" : "", program->ports[0]);
     fprintf(stderr, "listening on %s\n", url);
     handover_finish();
     notify_say(&program->notify, "READY=1\nSTATUS=listening on %s", url);
@@ -213,10 +145,16 @@ static void on_reloaded(void *context)
         supervisor_told();
 }
 
-static void count_restart(void *context, uint32_t process)
+static void before_restart(void *context, uint32_t process)
 {
-    const struct program *program = context;
+    struct program *program = context;
     telemetry_count_restart(&program->telemetry, process);
+    reopen_sockets(program, process);
+}
+
+static void close_for_now(void *context, uint32_t process)
+{
+    program_close_process(context, process);
 }
 
 /* Looks whether the workers go round; eight times as often as the watchdog bites, so that neither a wake-up
@@ -327,6 +265,9 @@ static int serve(void *context, uint32_t process)
         fds[i] = fcntl(program->fds[process * n_workers + i], F_DUPFD_CLOEXEC, 3);
         if (fds[i] < 0) status = error_set(&err, ONNXD_ERR_IO, "cannot copy a socket: %s", strerror(errno));
     }
+    /* Or sockets of a process that died would stay open in its siblings, and connections in them unanswered.
+     */
+    if (!is_alone(program)) program_close_others(program, process);
     if (status == ONNXD_OK)
         status = service_start(&program->options, &model_backend_onnxd, &program->telemetry, fds, &service,
                                &err);
@@ -338,7 +279,7 @@ static int serve(void *context, uint32_t process)
         supervisor_told();
     wait_for_end(&signals, program, service);
     service_drain(service);
-    if (is_alone(program)) close_sockets(program);
+    if (is_alone(program)) program_close_sockets(program);
     service_stop(service);
     return CLI_EXIT_OK;
 }
@@ -384,7 +325,7 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
     if (program.argv == NULL || program.turns_seen == NULL ||
         notify_init(&program.notify, &err) != ONNXD_OK || read_keys(&program, &err) != ONNXD_OK ||
         read_tls(&program, &err) != ONNXD_OK || read_cors(&program, &err) != ONNXD_OK ||
-        open_sockets(&program, &err) != ONNXD_OK || open_unix(&program, &err) != ONNXD_OK ||
+        program_open_sockets(&program, &err) != ONNXD_OK ||
         telemetry_create(settings->processes, program.options.n_workers, program.options.n_compute,
                          &program.telemetry, &err) != ONNXD_OK) {
         code = cli_fail(serve_command.name, &err);
@@ -395,7 +336,8 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
                                                 .context = &program,
                                                 .run = serve,
                                                 .all_ready = tell_ready,
-                                                .restarted = count_restart,
+                                                .restarted = before_restart,
+                                                .is_away = close_for_now,
                                                 .upgrade = upgrade,
                                                 .reloading = tell_reloading,
                                                 .reloaded = tell_reloaded,
@@ -413,6 +355,7 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
     notify_done(&program.notify);
     free(program.turns_seen);
     free(program.fds);
+    free(program.ports);
     free(program.argv);
     return code;
 }

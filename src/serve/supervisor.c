@@ -16,13 +16,15 @@
 
 #define FIRST_PAUSE_NS (UINT64_C(100) * NS_PER_MS)
 #define MOST_PAUSE_NS  (UINT64_C(10) * NS_PER_S)
-#define STEADY_NS      (UINT64_C(10) * NS_PER_S) /* one that lived so long starts again at once */
+#define PATIENCE_NS    (UINT64_C(500) * NS_PER_MS) /* connections wait so long for a process to come back */
+#define STEADY_NS      (UINT64_C(10) * NS_PER_S)   /* one that lived so long starts again at once */
 
 struct process {
     pid_t pid; /* 0: not running */
     bool is_ready, is_reloading;
     uint64_t started_ns, start_at_ns;
     uint64_t pause_ns; /* before the next start, should it die soon */
+    uint64_t took_ns;  /* its last start, until it served */
 };
 
 struct supervisor {
@@ -116,6 +118,7 @@ static void take_told(struct supervisor *supervisor)
             end_reload(supervisor, process);
         } else {
             process->is_ready = true;
+            process->took_ns = monotonic_ns() - process->started_ns;
             supervisor->n_ready++;
         }
     }
@@ -136,6 +139,8 @@ static void plan_restart(struct supervisor *supervisor, uint32_t i, int status)
     else
         log_error("process %u ended with status %d; starting it again in %llu ms", i, WEXITSTATUS(status),
                   (unsigned long long)(process->pause_ns / NS_PER_MS));
+    if (process->pause_ns + process->took_ns > PATIENCE_NS)
+        supervisor->options->is_away(supervisor->options->context, i);
     process->pause_ns = process->pause_ns == 0 ? FIRST_PAUSE_NS : process->pause_ns * 2;
     if (process->pause_ns > MOST_PAUSE_NS) process->pause_ns = MOST_PAUSE_NS;
 }

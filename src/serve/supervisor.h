@@ -2,7 +2,8 @@
  *
  * The supervising process opens the listening sockets, forks, and starts again what dies, at once the
  * first time and with growing pauses when it keeps dying. The sockets stay open in it, so connections
- * made while a process is being replaced wait instead of being refused.
+ * made while a process is being replaced wait instead of being refused; when that would take more than
+ * half a second, the program is told (is_away) to close them, so that other processes take what comes.
  *
  * An upgrade starts the program anew with the listening sockets in its hands; once it serves, it asks the
  * old one to stop, which answers what is under way and ends. Both take connections from the same queues
@@ -24,9 +25,11 @@ struct supervisor_options {
     int (*run)(void *context, uint32_t process);
     void (*all_ready)(void *context);                   /* every process serves */
     void (*restarted)(void *context, uint32_t process); /* before a dead one is started again */
-    void (*upgrade)(void *context);                     /* on SIGUSR2 */
-    void (*reloading)(void *context);                   /* on SIGHUP, which all processes are sent */
-    void (*reloaded)(void *context);                    /* each of them is done with it */
+    /* One died and will not serve again at once: nobody should wait for it meanwhile. */
+    void (*is_away)(void *context, uint32_t process);
+    void (*upgrade)(void *context);   /* on SIGUSR2 */
+    void (*reloading)(void *context); /* on SIGHUP, which all processes are sent */
+    void (*reloaded)(void *context);  /* each of them is done with it */
     /* On SIGTERM and SIGINT. `successor`: the program that takes over, or 0. */
     void (*stopping)(void *context, pid_t successor);
     /* Every watch_ns (0: never) each process that serves is asked about; when all answer well, all_turn is
