@@ -369,17 +369,22 @@ void telemetry_count_run(struct telemetry_writer *writer, const struct telemetry
     metrics_set(&writer->cells, last, (int64_t)now.tv_sec * 1000 + now.tv_nsec / (int64_t)NS_PER_MS);
 }
 
-void telemetry_show_host(struct telemetry_writer *writer, const struct http_stats *stats, uint32_t n_open)
+bool telemetry_show_host(struct telemetry_writer *writer, const struct http_stats *stats, uint32_t n_open)
 {
+    bool changed = n_open != writer->open_shown;
     for (size_t i = 0; i < N_HOST_COUNTERS; i++) {
         uint64_t now, shown;
         memcpy(&now, (const char *)stats + host_counters[i].offset, sizeof now);
         memcpy(&shown, (const char *)&writer->shown + host_counters[i].offset, sizeof shown);
-        if (now != shown) metrics_add(&writer->cells, writer->telemetry->http[i], now - shown);
+        if (now == shown) continue;
+        metrics_add(&writer->cells, writer->telemetry->http[i], now - shown);
+        changed = true;
     }
     writer->shown = *stats;
+    writer->open_shown = n_open;
     metrics_set(&writer->cells, writer->telemetry->open, n_open);
     metrics_add(&writer->cells, writer->telemetry->wakeups, 1);
+    return changed;
 }
 
 void telemetry_show_cpu(struct telemetry_writer *writer, uint64_t cpu_ns)

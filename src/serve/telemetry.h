@@ -106,6 +106,7 @@ struct telemetry_writer {
                           [TELEMETRY_N_STATUS]; /* series are made when there is something to count */
     bool has_requests[N_ROUTES][TELEMETRY_N_STATUS];
     struct http_stats shown; /* what was added already */
+    uint32_t open_shown;
     uint64_t cpu_shown_ns;
 };
 
@@ -129,8 +130,10 @@ void telemetry_change_pending(struct telemetry_writer *writer, const struct tele
 void telemetry_count_run(struct telemetry_writer *writer, const struct telemetry_model *model,
                          uint32_t n_rows, uint64_t ns);
 
-/* Takes over the host's own counters and the thread's processor time; counts a wake-up. */
-void telemetry_show_host(struct telemetry_writer *writer, const struct http_stats *stats, uint32_t n_open);
+/* Takes over the host's own counters, and counts a wake-up. False when nothing has changed since the one
+ * before. */
+bool telemetry_show_host(struct telemetry_writer *writer, const struct http_stats *stats, uint32_t n_open);
+/* Takes over the thread's processor time. */
 void telemetry_show_cpu(struct telemetry_writer *writer, uint64_t cpu_ns);
 
 /* ---- reading ---------------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 
 #define BODY_KEEP_BYTES  (1u << 20)
 #define CPU_READ_EVERY   (50u * NS_PER_MS)
+#define SHOW_AFTER       (100u * NS_PER_MS)
 #define ACCESS_MAX_BYTES (4u << 20)
 
 /* ---- answers of lanes ------------------------------------------------------------------------------- */
@@ -277,8 +278,10 @@ static void write_access(struct worker *worker)
 
 static void publish_stats(struct worker *worker)
 {
-    telemetry_show_host(&worker->stats, http_host_stats(worker->host), http_host_n_open(worker->host));
     uint64_t now_ns = http_host_now_ns(worker->host);
+    /* What this wake-up is yet to send and to close is told by a later one, be it for that alone. */
+    if (telemetry_show_host(&worker->stats, http_host_stats(worker->host), http_host_n_open(worker->host)))
+        http_host_want_wake(worker->host, now_ns + SHOW_AFTER);
     struct timespec ts;
     if (now_ns - worker->cpu_read_ns < CPU_READ_EVERY || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) != 0)
         return;
