@@ -155,7 +155,7 @@ static void append_series(const struct check_series *series, const struct check_
     buf_append_text(buf, "</table></div>\n");
     if (series->n < 2) return;
     buf_printf(buf, "<details%s><summary>The course of %u figures over %u runs</summary>\n",
-               r->n_figures <= 12 ? " open" : "", r->n_figures, series->n);
+               r->n_figures <= 24 ? " open" : "", r->n_figures, series->n);
     for (uint32_t i = 0; i < r->n_figures; i++) append_chart(series, &r->figures[i], buf);
     buf_append_text(buf, "</details>\n");
 }
