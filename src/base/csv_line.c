@@ -12,11 +12,10 @@ static bool is_blank(char c, char separator)
 /* The quoted field whose first quote is at `at`; the end of its text, or NULL when it does not end. */
 static const char *quoted_end(const char *at, const char *end)
 {
-    for (at++; at < end; at++) {
-        at = memchr(at, '"', (size_t)(end - at));
-        if (at == NULL) return NULL;
+    at++;
+    while (at < end && (at = memchr(at, '"', (size_t)(end - at))) != NULL) {
         if (at + 1 == end || at[1] != '"') return at;
-        at++;
+        at += 2; /* two are one */
     }
     return NULL;
 }

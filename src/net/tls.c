@@ -1,5 +1,6 @@
 #include "net/tls.h"
 
+#include <stdint.h>
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -130,7 +131,7 @@ static bool set_peer(SSL *ssl, const char *host)
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     if (X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1) return true;
     ERR_clear_error();
-    return SSL_set_tlsext_host_name(ssl, host) == 1 && SSL_set1_host(ssl, host) == 1;
+    return SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)host) == 1 && SSL_set1_host(ssl, host) == 1;
 }
 
 struct tls_session *tls_session_connect(struct tls_context *context, const char *host)

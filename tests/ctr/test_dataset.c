@@ -128,8 +128,8 @@ static void test_separators_blanks_and_line_ends(void **state)
 {
     static const char *const texts[] = {"a, b, y\r\n1, two words, 0\r\n\r\n2, \"x, y\", 1\r\n",
                                         "a\tb\ty\n1\ttwo words\t0\n2\t\"x, y\"\t1",
-                                        "\xef\xbb\xbf"
-                                        "a;b;y\n1;two words;0\n2;\"x, y\";1\n"};
+                                        ("\xef\xbb\xbf"
+                                         "a;b;y\n1;two words;0\n2;\"x, y\";1\n")};
     (void)state;
     for (int k = 0; k < 3; k++) {
         struct loaded loaded = load_text("s.csv", texts[k],
