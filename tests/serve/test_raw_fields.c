@@ -205,6 +205,9 @@ static void the_command_line_answers_the_same(void **state)
     const char *inspect[] = {"onnxd", "inspect", model_path, NULL};
     struct run_result shown = run_program(inspect, "", 0);
     assert_non_null(strstr(shown.out, "domain  category, column 5, 500 ids"));
+    run_result_done(&lines);
+    run_result_done(&table);
+    run_result_done(&shown);
 }
 
 static void a_description_that_does_not_fit_is_refused(void **state)
