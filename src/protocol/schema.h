@@ -25,6 +25,8 @@
 
 /* ---- raw fields (implemented by src/features) ---- */
 
+struct json_writer;
+
 struct protocol_features {
     const void *context;
     uint32_t n_fields;
@@ -37,6 +39,9 @@ struct protocol_features {
      * up at each field with a value that the description does not know. */
     onnxd_status (*convert)(const void *context, const struct field_value *fields, void *const *row_inputs,
                             uint64_t *unknowns, onnxd_error *err);
+    /* Writes [{"name":..,"kind":"category"|"categories"|"number","values":[..]}] with some values of each
+     * field, for people and forms. NULL: nothing to tell. */
+    void (*describe)(const void *context, struct json_writer *writer);
 };
 
 /* ---- the schema ---- */

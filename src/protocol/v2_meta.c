@@ -106,6 +106,13 @@ void v2_model_write(const struct protocol_schema *schema, const char *name, cons
     write_ios(&w, schema->inputs, schema->n_inputs);
     json_key(&w, "outputs");
     write_ios(&w, schema->outputs, schema->n_outputs);
+    if (schema->features != NULL && schema->features->describe != NULL) {
+        json_key(&w, "parameters");
+        json_begin_object(&w);
+        json_key(&w, "fields");
+        schema->features->describe(schema->features->context, &w);
+        json_end_object(&w);
+    }
     json_end_object(&w);
 }
 

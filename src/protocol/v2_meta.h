@@ -17,7 +17,8 @@ void v2_server_write(const char *name, const char *version, const char *const *e
 
 /* GET /v2/models/M. Types the protocol lacks are told by onnxd's name in upper case. An input whose elements
  * index tables tells their heights, one for each element of a row (0: no index):
- * "parameters":{"index_below":[7,24,0]}. */
+ * "parameters":{"index_below":[7,24,0]}. A model with a feature description tells its fields:
+ * "parameters":{"fields":[{"name":"weekday","kind":"category","values":["6","0"]}]}. */
 void v2_model_write(const struct protocol_schema *schema, const char *name, const char *const *versions,
                     uint32_t n_versions, struct buf *buf);
 

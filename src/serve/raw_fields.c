@@ -2,6 +2,9 @@
 
 #include "base/error.h"
 #include "features/features_file.h"
+#include "json/json_writer.h"
+
+#define MAX_VALUES_TOLD 20u
 
 _Static_assert(FEATURE_NO_FIELD == PROTOCOL_NO_FIELD, "find hands on what the set says");
 
@@ -19,6 +22,45 @@ static onnxd_status convert(const void *context, const struct field_value *field
                             uint64_t *unknowns, onnxd_error *err)
 {
     return feature_set_convert(context, fields, row_inputs[0], unknowns, err);
+}
+
+/* The most frequent values of the vocabularies that a field feeds. */
+static void write_values(const struct feature_set *set, uint32_t field, struct json_writer *w)
+{
+    uint32_t n_told = 0;
+    json_begin_array(w);
+    for (uint32_t i = 0; i < feature_set_n_features(set); i++) {
+        const struct feature_info *info = feature_set_info(set, i);
+        if (info->field != field) continue;
+        for (uint32_t id = 0; id < info->n_ids && id < 2 * MAX_VALUES_TOLD && n_told < MAX_VALUES_TOLD;
+             id++) {
+            size_t n;
+            const char *text = feature_set_value(set, i, id, &n);
+            if (text == NULL || n == 0) continue;
+            json_string_n(w, text, n);
+            n_told++;
+        }
+    }
+    json_end_array(w);
+}
+
+static void describe(const void *context, struct json_writer *w)
+{
+    static const char *const kinds[] = {
+        [FEATURE_CATEGORY] = "category", [FEATURE_CATEGORIES] = "categories", [FEATURE_NUMBER] = "number"};
+    json_begin_array(w);
+    for (uint32_t f = 0; f < feature_set_n_fields(context); f++) {
+        if (feature_set_is_dropped(context, f)) continue;
+        json_begin_object(w);
+        json_key(w, "name");
+        json_string(w, feature_set_field_name(context, f));
+        json_key(w, "kind");
+        json_string(w, kinds[feature_set_field_kind(context, f)]);
+        json_key(w, "values");
+        write_values(context, f, w);
+        json_end_object(w);
+    }
+    json_end_array(w);
 }
 
 static onnxd_status check(const struct feature_set *set, const onnxd_io_info *inputs, uint32_t n_inputs,
@@ -52,7 +94,8 @@ onnxd_status raw_fields_load(struct raw_fields *fields, const char *model_path, 
                                                   .n_fields = feature_set_n_fields(set),
                                                   .find = find,
                                                   .names = names,
-                                                  .convert = convert};
+                                                  .convert = convert,
+                                                  .describe = describe};
     return ONNXD_OK;
 }
 

@@ -3,12 +3,13 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 from browser import Browser  # noqa: E402
-from programs import MODEL, ROW, Server, ask, load, run_cases  # noqa: E402
+from programs import BUILD, MODEL, ROW, Server, ask, load, run_cases  # noqa: E402
 
 READY = "document.getElementById('state').textContent === 'ready' && document.getElementById('fields').children.length"
 TEXT = "document.getElementById('%s').textContent"
@@ -89,39 +90,27 @@ def the_form_predicts():
                   "&& !/seven/.test(document.getElementById('answer').textContent)")
 
 
-RAW = """
-const real = window.fetch;
-window.fetch = async (path, options) => {
-  if (/^v2\\/models\\/[^/]+$/.test(path)) {
-    const meta = await (await real(path, options)).json();
-    meta.parameters = {fields: [{name: 'weekday', kind: 'category', values: ['6']}, {name: 'domain', kind: 'category'},
-      {name: 'tags', kind: 'categories', values: ['a']}, {name: 'price', kind: 'number'}]};
-    return new Response(JSON.stringify(meta));
-  }
-  if (path.startsWith('predict?')) {
-    window.sent = options.body;
-    return new Response('{"ctr":0.25,"latency_ms":0.1}');
-  }
-  return real(path, options);
-};
-"""
-
-
 def raw_fields_make_a_form():
-    with Server() as server, Browser() as browser:
-        page = browser.open("about:blank")
-        page.call("Page.addScriptToEvaluateOnNewDocument", source=RAW)
-        page.call("Page.navigate", url=server.url + "/")
-        page.wait(READY)
-        page.run("document.querySelector('[data-field=domain]').value = 'a.example'")
-        page.run("document.querySelector('[data-field=price]').value = '0.5'")
-        page.run("document.querySelector('[data-field=tags]').value = 'a, b'")
-        page.run("document.getElementById('predict').click()")
-        page.wait("window.sent && document.querySelector('#answer .out')")
-        sent = json.loads(page.run("window.sent"))
-        assert sent == {"weekday": "6", "domain": "a.example", "tags": ["a", "b"], "price": 0.5}, sent
-        assert page.run("document.querySelector('#answer .out').textContent") == "0.25"
-        assert page.faults == [], page.faults
+    """A model that deepfm_train made, with the description of its raw fields beside it."""
+    with tempfile.TemporaryDirectory() as folder, Browser() as browser:
+        train = [os.path.join(BUILD, "deepfm_train")]
+        subprocess.run(train + ["synth", "--rows", "3000", "--tags", "3", "--output", folder + "/log.csv"], check=True)
+        subprocess.run(train + ["fit", "--data", folder + "/log.csv", "--label", "click", "--out", folder, "--name", "ads",
+                                "--epochs", "1"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with Server(model=f"ads={folder}/ads.onnx") as server:
+            page = ready(browser, server.url + "/")
+            names = page.run("[...document.querySelectorAll('[data-field]')].map(cell => cell.dataset.field)")
+            assert "weekday" in names and "user_tag" in names, names
+            assert page.run("document.querySelectorAll('#fields datalist option').length") > 20
+            page.run("document.querySelector('[data-field=domain]').value = 'nobody.example'")
+            page.run("document.getElementById('predict').click()")
+            page.wait("document.querySelector('#answer .out')")
+            assert 0 < float(page.run("document.querySelector('#answer .out').textContent")) < 1
+            code = page.run("document.getElementById('form').dispatchEvent(new Event('input'));"
+                            "document.getElementById('code').textContent")
+            row = json.loads(re.search(r"'(\{.*\})'", code).group(1))
+            assert row["domain"] == "nobody.example", row
+            assert page.faults == [], page.faults
 
 
 def states_and_versions_are_shown():

@@ -128,6 +128,24 @@ static void raw_fields_answer_as_their_ids(void **state)
     served_stop(&served);
 }
 
+static void metadata_tells_the_fields(void **state)
+{
+    static const char *const told[] = {
+        "\"parameters\":{\"fields\":[{\"name\":\"weekday\",\"kind\":\"category\",\"values\":[\"1\",\"2\",",
+        "{\"name\":\"price\",\"kind\":\"number\",\"values\":[]}",
+    };
+    struct served served;
+    static struct seen seen;
+    (void)state;
+    served_start(&served, model_path);
+    served_call(&served, HTTP_METHOD_GET, "/v2/models/m", "", &seen);
+    assert_int_equal(seen.status, 200);
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++)
+        if (strstr(seen.body, told[i]) == NULL) fail_msg("no %s in %s", told[i], seen.body);
+    assert_null(strstr(seen.body, "\"21\"")); /* twenty values of a field at most */
+    served_stop(&served);
+}
+
 static void what_is_wrong_is_named(void **state)
 {
     static const struct {
@@ -239,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(raw_fields_answer_as_their_ids),
+        cmocka_unit_test(metadata_tells_the_fields),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(unknown_values_are_counted),
         cmocka_unit_test(the_command_line_answers_the_same),
