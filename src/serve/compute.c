@@ -1,13 +1,17 @@
 #include "serve/compute.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "serve/compute_queue.h"
 
 #define MAX_GROUP       256u
+#define STAND_BACK      3                   /* of nice: half of a loop's weight */
 #define QUEUE_MAX_BYTES ((size_t)256 << 20) /* of bodies that wait for one version */
 
 struct compute_thread {
@@ -314,10 +318,21 @@ static void show_cpu(struct compute_thread *thread)
         telemetry_show_cpu(&thread->stats, (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec);
 }
 
+/* Where loops and compute threads share a core, a loop that wakes up goes first: single rows are not to wait
+ * for the end of a time slice. */
+static void stand_back(void)
+{
+    pid_t self = gettid();
+    errno = 0;
+    int nice_now = getpriority(PRIO_PROCESS, (id_t)self);
+    if (errno == 0) (void)setpriority(PRIO_PROCESS, (id_t)self, nice_now + STAND_BACK);
+}
+
 static void *run_thread(void *context)
 {
     struct compute_thread *thread = context;
     struct compute *compute = thread->compute;
+    stand_back();
     pthread_mutex_lock(&compute->lock);
     while (!compute->stopping) {
         uint64_t until_ns;

@@ -3,7 +3,7 @@
  * Models come from single files and from a folder laid out DIR/<model>/<version>/model.onnx, with an optional
  * DIR/<model>/config.json:
  *
- *     {"engine":"native","max_batch":64,"max_queue_size":256}
+ *     {"engine":"native","max_batch":64,"max_queue_size":256}           (all fields: docs/server.md)
  *
  * Loading and warming happen on a thread of the repository's own, beside the serving threads. A version that
  * cannot be loaded leaves what was served before in its place and says why in the index.
