@@ -41,6 +41,16 @@ void uring_cancel(struct loop_uring *uring, uint64_t tagged)
     sqe->user_data = URING_NOTHING;
 }
 
+bool uring_set_file(struct loop_uring *uring, int32_t file, int *descriptor)
+{
+    struct io_uring_sqe *sqe = uring_sqe(uring);
+    if (sqe == NULL) return false;
+    io_uring_prep_files_update(sqe, descriptor, 1, file);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = URING_NOTHING;
+    return true;
+}
+
 void uring_push_event(struct loop_uring *uring, uint64_t tagged, int32_t result, uint32_t flags)
 {
     struct uring_event event = {tagged, result, flags};
@@ -264,6 +274,7 @@ static void uring_free(struct loop *loop)
     buf_done(&uring->events);
     free(uring->buffers);
     free(uring->sends);
+    free(uring->free_files);
     free(uring);
 }
 
@@ -319,6 +330,19 @@ static onnxd_status create_buffers(struct loop_uring *uring, onnxd_error *err)
     return ONNXD_OK;
 }
 
+/* A table of files is a help, not a need. RLIMIT_NOFILE bounds it; liburing's own function would raise that
+ * limit for the whole program. */
+static void create_files(struct loop_uring *uring)
+{
+    struct io_uring_rsrc_register table = {.nr = URING_FILES, .flags = IORING_RSRC_REGISTER_SPARSE};
+    uring->free_files = malloc(URING_FILES * sizeof *uring->free_files);
+    if (uring->free_files == NULL) return;
+    int fd = uring->ring.ring_fd;
+    while (table.nr > 0 && io_uring_register((unsigned)fd, IORING_REGISTER_FILES2, &table, sizeof table) != 0)
+        table.nr /= 2;
+    for (uint32_t n = table.nr; n > 0;) uring->free_files[uring->n_free_files++] = (uint16_t)--n;
+}
+
 onnxd_status loop_uring_create(const struct loop_callbacks *callbacks, struct loop **ret_loop,
                                onnxd_error *err)
 {
@@ -332,6 +356,7 @@ onnxd_status loop_uring_create(const struct loop_callbacks *callbacks, struct lo
         uring_free(&uring->loop);
         return status;
     }
+    create_files(uring);
     watch_wake(uring);
     *ret_loop = &uring->loop;
     return ONNXD_OK;

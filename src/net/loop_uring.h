@@ -14,6 +14,9 @@
  * stream's `unsent`, whose room is awaited with a poll. Large answers go by a system call of their own,
  * without a copy.
  *
+ * A stream that sends a second time gets a place in the ring's table of files, which spares the kernel
+ * looking its descriptor up; those that find none send by descriptor.
+ *
  * A uring_side is a stream's or listener's part here. It outlives the owner until its last completion has
  * come. */
 #ifndef NET_LOOP_URING_H
@@ -28,7 +31,8 @@
 #define URING_BUFFER_BYTES (8u << 10)
 #define URING_STRIDE       (URING_BUFFER_BYTES + 320u) /* not a power of two: their starts share no cache set */
 #define URING_SEND_BYTES   (1u << 20)                  /* of small answers in one submission */
-#define URING_COPY_MOST    (16u << 10)                 /* larger answers are sent without a copy */
+#define URING_FILES        8192u       /* streams that send without the kernel looking their descriptor up */
+#define URING_COPY_MOST    (16u << 10) /* larger answers are sent without a copy */
 
 enum uring_op {
     URING_NOTHING,
@@ -61,6 +65,8 @@ struct uring_side {
     bool has_ended;     /* nothing more can be received */
     bool is_end_told;
     int end_error;
+    bool has_sent;
+    int32_t file; /* place in the table of files, or -1 */
     struct held_block *held, **held_end;
     struct buf unsent;
     uint64_t send_epoch; /* the submission that takes the send below */
@@ -93,6 +99,8 @@ struct loop_uring {
     uint64_t epoch; /* number of the coming submission */
     char *sends;
     size_t n_sends;
+    uint16_t *free_files;
+    uint32_t n_free_files;
     bool is_closing; /* a close waits for submission */
 };
 
@@ -123,6 +131,10 @@ bool uring_is_here(const struct loop_uring *uring);
 void uring_push_event(struct loop_uring *uring, uint64_t tagged, int32_t result, uint32_t flags);
 void uring_make_due(struct loop_uring *uring, struct uring_side *side);
 void uring_cancel(struct loop_uring *uring, uint64_t tagged);
+
+/* Puts descriptors[0] into the table of files, -1 to take out. It stays in its place until the next
+ * submission. */
+bool uring_set_file(struct loop_uring *uring, int32_t file, int *descriptor);
 
 /* ---- loop_uring_listen.c ---- */
 

@@ -62,6 +62,14 @@ ssize_t uring_send(struct loop *loop, struct loop_stream *stream, const struct i
         return 0;
     }
     if (side->send_epoch == uring->epoch) return extend(uring, side, iov, n_iov, n);
+    if (side->file < 0 && side->has_sent && uring->n_free_files > 0) {
+        int32_t file = uring->free_files[uring->n_free_files - 1];
+        if (uring_set_file(uring, file, &side->fd)) {
+            uring->n_free_files--;
+            side->file = file;
+        }
+    }
+    side->has_sent = true;
     struct io_uring_sqe *sqe = NULL;
     if (n > 0 && n <= URING_COPY_MOST && uring->n_sends + n <= URING_SEND_BYTES) sqe = uring_sqe(uring);
     if (sqe == NULL) return send_now(uring, side, iov, n_iov, n);
@@ -72,8 +80,9 @@ ssize_t uring_send(struct loop *loop, struct loop_stream *stream, const struct i
     copy_pieces(side->send_at, iov, n_iov);
     uring->n_sends += n;
     /* With MSG_WAITALL less than all is a failure, which is told; with MSG_DONTWAIT nothing waits for it. */
-    io_uring_prep_send(sqe, side->fd, side->send_at, n, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL);
-    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_prep_send(sqe, side->file >= 0 ? side->file : side->fd, side->send_at, n,
+                       MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL);
+    sqe->flags |= side->file >= 0 ? IOSQE_CQE_SKIP_SUCCESS | IOSQE_FIXED_FILE : IOSQE_CQE_SKIP_SUCCESS;
     sqe->user_data = uring_tagged(side, URING_SEND);
     return (ssize_t)n;
 }

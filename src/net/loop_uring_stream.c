@@ -27,6 +27,7 @@ onnxd_status uring_add(struct loop *loop, struct loop_stream *stream, onnxd_erro
     if (side == NULL) return error_set(err, ONNXD_ERR_NOMEM, "event loop: out of memory");
     side->stream = stream;
     side->fd = stream->fd;
+    side->file = -1;
     side->send_epoch = UINT64_MAX;
     side->held_end = &side->held;
     buf_init(&side->unsent, 2 * URING_COPY_MOST);
@@ -35,6 +36,8 @@ onnxd_status uring_add(struct loop *loop, struct loop_stream *stream, onnxd_erro
     arm(uring_of(loop), side);
     return ONNXD_OK;
 }
+
+static int no_descriptor = -1;
 
 /* Blocks that an owner may still be looking at are kept until release. */
 static void spend(struct loop_uring *uring, struct held_block *block)
@@ -51,6 +54,8 @@ void uring_remove(struct loop *loop, struct loop_stream *stream)
     if (uring_is_here(uring)) {
         if (side->is_armed && !side->is_cancelled) uring_cancel(uring, uring_tagged(side, URING_RECEIVE));
         if (side->awaits_room) uring_cancel(uring, uring_tagged(side, URING_ROOM));
+        if (side->file >= 0 && uring_set_file(uring, side->file, &no_descriptor))
+            uring->free_files[uring->n_free_files++] = (uint16_t)side->file;
     }
     if (uring_is_here(uring) && (sqe = uring_sqe(uring)) != NULL) {
         io_uring_prep_close(sqe, side->fd); /* in its turn: behind what was sent */
