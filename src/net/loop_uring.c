@@ -231,12 +231,23 @@ static void lend(struct loop_uring *uring, uint32_t id, int offset)
                           (uint16_t)id, io_uring_buf_ring_mask(URING_BUFFERS), offset);
 }
 
+/* n more buffers, as far as there are any. */
+static void give_buffers(struct loop_uring *uring, uint32_t n)
+{
+    if (n > URING_BUFFERS - uring->n_buffers) n = URING_BUFFERS - uring->n_buffers;
+    for (uint32_t i = 0; i < n; i++) lend(uring, uring->n_buffers + i, (int)i);
+    io_uring_buf_ring_advance(uring->buffer_ring, (int)n);
+    uring->n_buffers += n;
+}
+
 static void uring_release(struct loop *loop)
 {
     struct loop_uring *uring = uring_of(loop);
     for (uint32_t i = 0; i < uring->n_lent; i++) lend(uring, uring->lent[i], (int)i);
     io_uring_buf_ring_advance(uring->buffer_ring, (int)uring->n_lent);
     uring->n_lent = 0;
+    if (uring->is_short_of_them) give_buffers(uring, uring->n_buffers);
+    uring->is_short_of_them = false;
     while (uring->spent != NULL) {
         struct held_block *block = uring->spent;
         uring->spent = block->next;
@@ -325,8 +336,7 @@ static onnxd_status create_buffers(struct loop_uring *uring, onnxd_error *err)
     if (result != 0)
         return error_set(err, ONNXD_ERR_UNSUPPORTED, "event loop: io_uring takes no buffers: %s",
                          strerror(-result));
-    for (uint32_t i = 0; i < URING_BUFFERS; i++) lend(uring, i, (int)i);
-    io_uring_buf_ring_advance(uring->buffer_ring, URING_BUFFERS);
+    give_buffers(uring, URING_BUFFERS_LEAST);
     return ONNXD_OK;
 }
 

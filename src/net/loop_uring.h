@@ -27,12 +27,13 @@
 #include "base/buf.h"
 #include "net/loop_kinds.h"
 
-#define URING_BUFFERS      512u /* a power of two */
-#define URING_BUFFER_BYTES (8u << 10)
-#define URING_STRIDE       (URING_BUFFER_BYTES + 320u) /* not a power of two: their starts share no cache set */
-#define URING_SEND_BYTES   (1u << 20)                  /* of small answers in one submission */
-#define URING_FILES        8192u       /* streams that send without the kernel looking their descriptor up */
-#define URING_COPY_MOST    (16u << 10) /* larger answers are sent without a copy */
+#define URING_BUFFERS       1024u /* at most; a power of two */
+#define URING_BUFFERS_LEAST 32u   /* at first; the ring goes round all it has, so few stay in the cache */
+#define URING_BUFFER_BYTES  (8u << 10)
+#define URING_STRIDE        (URING_BUFFER_BYTES + 320u) /* not a power of two: their starts share no cache set */
+#define URING_SEND_BYTES    (1u << 20)                  /* of small answers in one submission */
+#define URING_FILES         8192u       /* streams that send without the kernel looking their descriptor up */
+#define URING_COPY_MOST     (16u << 10) /* larger answers are sent without a copy */
 
 enum uring_op {
     URING_NOTHING,
@@ -90,6 +91,8 @@ struct loop_uring {
     char *buffers;
     uint16_t lent[URING_BUFFERS];
     uint32_t n_lent;
+    uint32_t n_buffers;       /* that the ring has been given */
+    bool is_short_of_them;    /* a receive found none */
     struct held_block *spent; /* given to owners in this step; freed by release */
     struct buf events;        /* struct uring_event */
     size_t next_event;

@@ -165,6 +165,7 @@ void uring_received(struct loop_uring *uring, struct uring_side *side, const str
         side->is_armed = side->is_cancelled = false;
         side->n_pending--;
     }
+    if (event->result == -ENOBUFS) uring->is_short_of_them = true;
     if (side->stream == NULL) return;
     if (event->result > 0 && bytes != NULL) {
         give(uring, side, bytes, (size_t)event->result);

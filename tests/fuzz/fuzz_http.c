@@ -1,5 +1,5 @@
-/* Feeds the input to one server connection in pieces whose sizes the input itself chooses, and in one piece,
- * and checks that both see the same requests and send the same bytes. */
+/* Feeds the input to one server connection in pieces, whose sizes and wake-ups the input itself chooses, and
+ * in one piece, and checks that both see the same requests and send the same bytes. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +65,20 @@ static void closed(void *context, struct http_conn *conn)
     current->closed = true;
 }
 
+#define MAX_GIVEN 16
+
+struct given { /* pieces of this wake-up that the host was not given in its own memory */
+    char *bytes[MAX_GIVEN];
+    uint32_t n;
+};
+
+static void wake(struct http_host *host, struct given *given)
+{
+    do http_host_wake(host);
+    while (http_host_next_ns(host) == 0 && !current->closed);
+    while (given->n > 0) free(given->bytes[--given->n]);
+}
+
 static void run(const uint8_t *bytes, size_t n, bool in_pieces, struct outcome *outcome)
 {
     static uint64_t now_ns = 1000;
@@ -82,24 +96,22 @@ static void run(const uint8_t *bytes, size_t n, bool in_pieces, struct outcome *
     current = outcome;
     if (http_host_create(&limits, &handler, &transport, &clock, &host, NULL) != ONNXD_OK) abort();
     struct http_conn *conn = http_host_open(host);
+    struct given given = {.n = 0};
     for (size_t i = 0; i < n && !outcome->closed;) {
         size_t piece = in_pieces ? 1 + bytes[i] % 13 : n;
         if (piece > n - i) piece = n - i;
         struct loop_room room = http_host_room(host, conn);
-        char *at = room.at != NULL && room.n >= piece ? room.at : NULL;
-        char *copy = at == NULL ? malloc(piece) : NULL;
-        if (at == NULL) at = copy;
+        char *at = room.at;
+        if (at == NULL || room.n < piece) at = given.bytes[given.n++] = malloc(piece);
         memcpy(at, bytes + i, piece);
         http_host_input(host, conn, at, piece);
-        do http_host_wake(host);
-        while (http_host_next_ns(host) == 0 && !outcome->closed);
-        free(copy);
+        if (bytes[i] % 3 != 0 || given.n == MAX_GIVEN) wake(host, &given);
         i += piece;
     }
+    wake(host, &given);
     if (!outcome->closed) {
         http_host_ended(host, conn, 0);
-        do http_host_wake(host);
-        while (http_host_next_ns(host) == 0);
+        wake(host, &given);
     }
     http_host_free(host);
 }
