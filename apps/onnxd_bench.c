@@ -14,6 +14,7 @@ static const struct cli_subcommand suites[] = {
      onnxd_bench_multi_main},
     {"selftest", "proves that the load generator tells the truth, with a server that stalls",
      onnxd_bench_selftest_main},
+    {"keep", "keeps figures that another tool measured", onnxd_bench_keep_main},
     {"report", "draws the runs kept by --history as a page", onnxd_bench_report_main},
     {"check", "has the latest build become worse? exit codes for a gate", onnxd_bench_check_main},
 };

@@ -19,7 +19,7 @@ struct micro_command {
     struct cli_numbers batches;
     double seconds, warm_up;
     uint32_t samples;
-    uint64_t seed;
+    uint64_t seed, calls;
     int format;
     bool list;
 };
@@ -39,6 +39,8 @@ static const struct cli_option options[] = {
     {"format", CLI_CHOICE, AT(format), "text|json|csv", "of standard output"},
     {"save", CLI_TEXT, AT(save), "FILE", "writes the samples there, as a baseline"},
     {"baseline", CLI_TEXT, AT(baseline), "FILE", "compares with what --save wrote; exit code 1 when slower"},
+    {"calls", CLI_U64, AT(calls), "N", "only calls each case so often: for tools that count instructions",
+     .max = 1e9},
     {"seed", CLI_U64, AT(seed), "N", "of drawn inputs and resampling"},
     CLI_HISTORY(struct micro_command, history),
 };
@@ -144,6 +146,19 @@ static int measure(const struct micro_command *o, const struct micro_list *list)
     return result == CLI_EXIT_OK && n_slower > 0 ? BENCH_REGRESSION : result;
 }
 
+/* A first call outside prepares what is prepared once. */
+static int repeat(const struct micro_command *o, const struct micro_list *list)
+{
+    onnxd_error err;
+    for (uint32_t i = 0; i < list->n; i++) {
+        onnxd_status status = list->cases[i].run(list->cases[i].context, 1, &err);
+        if (status == ONNXD_OK) status = micro_repeat(&list->cases[i], o->calls, &err);
+        if (status != ONNXD_OK) return cli_fail(command.name, &err);
+        puts(list->cases[i].name);
+    }
+    return CLI_EXIT_OK;
+}
+
 int onnxd_bench_micro_main(int argc, char **argv)
 {
     static struct micro_list list;
@@ -160,7 +175,7 @@ int onnxd_bench_micro_main(int argc, char **argv)
         for (uint32_t i = 0; i < list.n; i++) puts(list.cases[i].name);
         result = CLI_EXIT_OK;
     } else
-        result = measure(&o, &list);
+        result = o.calls > 0 ? repeat(&o, &list) : measure(&o, &list);
     micro_list_done(&list);
     return result;
 }

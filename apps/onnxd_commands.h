@@ -15,6 +15,7 @@ int onnxd_bench_engine_main(int argc, char **argv);
 int onnxd_bench_micro_main(int argc, char **argv);
 int onnxd_bench_modes_main(int argc, char **argv);
 int onnxd_bench_report_main(int argc, char **argv);
+int onnxd_bench_keep_main(int argc, char **argv);
 int onnxd_bench_check_main(int argc, char **argv);
 int onnxd_bench_load_main(int argc, char **argv);
 int onnxd_bench_multi_main(int argc, char **argv);

@@ -203,6 +203,13 @@ void micro_suite_done(struct micro_suite *suite)
     *suite = (struct micro_suite){0};
 }
 
+onnxd_status micro_repeat(const struct micro_case *c, uint64_t n, onnxd_error *err)
+{
+    onnxd_status status = c->run(c->context, n, err);
+    __asm__ volatile("" : : : "memory"); /* this function stays on the stack until the case is done */
+    return status;
+}
+
 void micro_to_run(const struct micro_suite *suite, struct bench_run *run)
 {
     for (uint32_t i = 0; i < suite->n_results; i++) {

@@ -88,6 +88,10 @@ static inline void micro_keep(uint64_t value)
     __asm__ volatile("" : : "r"(value) : "memory");
 }
 
+/* Calls the case n times: a name for tools that count what happens inside it (bench/check). */
+__attribute__((noinline)) ONNXD_MUST_USE onnxd_status micro_repeat(const struct micro_case *c, uint64_t n,
+                                                                   onnxd_error *err);
+
 /* Adds every result as a figure "NAME" in ns with its samples, and the noise in %. */
 void micro_to_run(const struct micro_suite *suite, struct bench_run *run);
 

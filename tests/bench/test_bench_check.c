@@ -267,6 +267,27 @@ static void exit_codes_tell_what_happened(void **state)
     assert_int_equal(run_bench("report", (const char *[]){"--history", words, NULL}, "not a database"), 65);
 }
 
+static void other_tools_figures_are_kept_and_checked(void **state)
+{
+    (void)state;
+    snprintf(history_path, sizeof history_path, "%s", scratch_path("foreign.db"));
+    unlink(history_path);
+#define KEEP(...) \
+    run_bench("keep", (const char *[]){"--history", history_path, "--suite", "cpu", __VA_ARGS__, NULL}, "")
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(KEEP("--setting", "tool=wrk", "--figure", "us a request=6.3:us:lower"), 0);
+    assert_int_equal(check("no figure is worse"), 0);
+    assert_int_equal(KEEP("--setting", "tool=wrk", "--figure", "us a request=7:us:lower"), 0);
+    assert_int_equal(check("by 11.1 %"), 1);
+    assert_int_equal(KEEP("--figure", "x"), 64);
+    assert_int_equal(KEEP("--figure", "x=nan"), 64);
+    assert_int_equal(KEEP("--figure", "x=1:us:best"), 64);
+    assert_int_equal(KEEP("--figure", "x=1", "--figure", "x=2"), 64);
+    assert_int_equal(KEEP("--setting", "tool", "--figure", "x=1"), 64);
+    assert_int_equal(KEEP("--setting", "a=b c", "--figure", "x=1"), 64);
+#undef KEEP
+}
+
 static void reports_hold_every_series_and_no_foreign_markup(void **state)
 {
     (void)state;
@@ -314,6 +335,7 @@ int main(void)
         cmocka_unit_test(the_limit_is_where_it_is_said_to_be),
         cmocka_unit_test(figures_are_judged_on_their_worse_side),
         cmocka_unit_test(exit_codes_tell_what_happened),
+        cmocka_unit_test(other_tools_figures_are_kept_and_checked),
         cmocka_unit_test(reports_hold_every_series_and_no_foreign_markup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
