@@ -104,6 +104,35 @@ static onnxd_status make_schema(struct suite_run *s, onnxd_error *err)
     return status;
 }
 
+/* Some engines do not tell the sizes of outputs before they have run. */
+static onnxd_status learn_outputs(struct suite_run *s, onnxd_error *err)
+{
+    struct protocol_schema *schema = &s->schema;
+    struct row_batch row = {0};
+    onnxd_session *session = NULL;
+    bool known = true;
+    for (uint32_t j = 0; j < schema->n_outputs; j++) known &= schema->outputs[j].row_elements > 0;
+    if (known) return ONNXD_OK;
+    onnxd_tensor *in = calloc(schema->n_inputs + 1u, sizeof *in),
+                 *out = calloc(schema->n_outputs + 1u, sizeof *out);
+    onnxd_status status = in == NULL || out == NULL ? error_set(err, ONNXD_ERR_NOMEM, "no memory for a row")
+                                                    : ONNXD_OK;
+    if (status == ONNXD_OK) status = row_batch_init(&row, schema, 1, err);
+    if (status == ONNXD_OK) status = onnxd_session_create(s->engines[0].model, NULL, &session, err);
+    if (status == ONNXD_OK) {
+        row_pool_copy(&s->pool, 0, 1, &row);
+        row_batch_tensors(&row, schema, 0, 1, in);
+        status = onnxd_session_run(session, in, schema->n_inputs, out, schema->n_outputs, err);
+    }
+    for (uint32_t j = 0; j < schema->n_outputs && status == ONNXD_OK; j++)
+        schema->outputs[j].row_elements = (size_t)onnxd_tensor_n_elements(&out[j]);
+    onnxd_session_free(session);
+    row_batch_done(&row);
+    free(in);
+    free(out);
+    return status;
+}
+
 /* Loads each engine and runs once, so that what it adds to memory shows. */
 static onnxd_status open_engines(struct suite_run *s, struct modes_suite *suite, onnxd_error *err)
 {
@@ -124,6 +153,7 @@ static onnxd_status open_engines(struct suite_run *s, struct modes_suite *suite,
         if (s->n_engines == 1) status = make_schema(s, err);
         if (status == ONNXD_OK && s->n_engines == 1)
             status = row_pool_init(&s->pool, e->model, &s->schema, o->rows, largest_batch(o), &s->rng, err);
+        if (status == ONNXD_OK && s->n_engines == 1) status = learn_outputs(s, err);
         if (status != ONNXD_OK) return status;
         struct modes_kind whole = {.batch = largest_batch(o)};
         status = modes_call_open(&call, e, whole, MODES_BINARY, &s->schema, err);

@@ -26,8 +26,10 @@ void row_pool_copy(const struct row_pool *pool, uint32_t first, uint32_t n, stru
 
 uint32_t row_pool_take(struct row_pool *pool, uint32_t batch)
 {
+    if (pool->next > pool->rows.rows.capacity - batch)
+        pool->next = 0; /* batches of other sizes went before */
     uint32_t first = pool->next;
-    pool->next = (first + batch) % (pool->rows.rows.capacity - batch + 1);
+    pool->next += batch;
     return first;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bench/modes_suite.h"
+#include "bench/row_pool.h"
 #include "support/run_program.h"
 
 static const char MODEL[] = "models/deepfm_emb8_lr0.0001_dnn25612864_neg150_best.onnx";
@@ -124,6 +125,35 @@ static void faults_are_told_and_leave_no_server(void **state)
     assert_int_equal(count_servers(o.model), 0);
 }
 
+/* Batches of every size in any order lie within the pool, and all of its rows are taken in time. */
+static void pools_hold_what_is_taken(void **state)
+{
+    (void)state;
+    const onnxd_io_info input = {.name = "x", .type = ONNXD_FLOAT32, .rank = 2, .dims = {-1, 3}};
+    const onnxd_io_info output = {.name = "y", .type = ONNXD_FLOAT32, .rank = 2, .dims = {-1, 1}};
+    struct rng rng = rng_seed(test_seed());
+    struct protocol_schema schema;
+    struct row_pool pool;
+    onnxd_error err;
+    const char *path = scratch_file("three.csv", "1,2,3\n4,5,6\n7,8,9\n", 18);
+    assert_ok(protocol_schema_init(&schema, &input, 1, &output, 1, NULL, &err), err);
+    assert_ok(row_pool_init(&pool, NULL, &schema, path, 5000, &rng, &err), err);
+    const float *x = pool.rows.rows.data[0];
+    uint32_t capacity = pool.rows.rows.capacity, last = 0;
+    assert_true(capacity >= 10000);
+    for (uint32_t i = 0; i < 3 * capacity; i++)
+        assert_true(x[i] == (float)(1 + i % 9)); /* repeated to the end */
+    for (int i = 0; i < 20000; i++) {
+        uint32_t batch = i % 3 == 0 ? 1 : 1 + (uint32_t)rng_below(&rng, 5000),
+                 first = row_pool_take(&pool, batch);
+        assert_true(first + batch <= capacity);
+        if (first + batch > last) last = first + batch;
+    }
+    assert_true(last > capacity - 100);
+    row_pool_done(&pool);
+    protocol_schema_done(&schema);
+}
+
 static int run_modes(const char *const *arguments, const char *text)
 {
     const char *argv[24] = {"onnxd", "bench", "modes"};
@@ -171,9 +201,8 @@ static void the_program_reports_in_every_form(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(modes_are_parsed_or_the_word_is_named),
-        cmocka_unit_test(figures_hold_together),
-        cmocka_unit_test(faults_are_told_and_leave_no_server),
+        cmocka_unit_test(modes_are_parsed_or_the_word_is_named), cmocka_unit_test(figures_hold_together),
+        cmocka_unit_test(faults_are_told_and_leave_no_server),   cmocka_unit_test(pools_hold_what_is_taken),
         cmocka_unit_test(the_program_reports_in_every_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
