@@ -95,7 +95,7 @@ def raw_fields_make_a_form():
     with tempfile.TemporaryDirectory() as folder, Browser() as browser:
         train = [os.path.join(BUILD, "deepfm_train")]
         subprocess.run(train + ["synth", "--rows", "3000", "--tags", "3", "--output", folder + "/log.csv"], check=True)
-        subprocess.run(train + ["fit", "--data", folder + "/log.csv", "--label", "click", "--out", folder, "--name", "ads",
+        subprocess.run(train + ["fit", "--data", folder + "/log.csv", "--label", "click", "--multi", "user_tag", "--out", folder, "--name", "ads",
                                 "--epochs", "1"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with Server(model=f"ads={folder}/ads.onnx") as server:
             page = ready(browser, server.url + "/")
@@ -109,7 +109,7 @@ def raw_fields_make_a_form():
             code = page.run("document.getElementById('form').dispatchEvent(new Event('input'));"
                             "document.getElementById('code').textContent")
             row = json.loads(re.search(r"'(\{.*\})'", code).group(1))
-            assert row["domain"] == "nobody.example", row
+            assert row["domain"] == "nobody.example" and isinstance(row["user_tag"], list), row
             assert page.faults == [], page.faults
 
 

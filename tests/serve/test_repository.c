@@ -20,7 +20,7 @@ struct server {
     struct net_address address;
     struct http_client client;
     uint16_t status; /* of the last answer */
-    char body[4096];
+    char body[65536];
 };
 
 static void put_file(const struct server *server, const char *name, const char *text)
@@ -197,6 +197,8 @@ static void a_broken_version_leaves_the_old_one(void **state)
     assert_answer(&server, PREDICT, ROW, 200, "[[6]]");
     assert_answer(&server, "/v2/repository/index", "{\"ready\":true}", 200,
                   "\"version\":\"1\",\"state\":\"READY\"");
+    assert_answer(&server, "/metrics", NULL, 200, "onnxd_model_loads_total{process=\"0\"} 1\n");
+    assert_answer(&server, "/metrics", NULL, 200, "onnxd_model_load_failures_total{process=\"0\"} 2\n");
     fake_model.load_status = ONNXD_OK;
     put_file(&server, "m/config.json", "{\"max_batch\":0}");
     service_reload(server.service);
