@@ -176,6 +176,25 @@ static void list_names(struct feature_set *set)
     }
 }
 
+/* A table for the values that are small whole numbers, as the ids of regions and hours are. */
+static onnxd_status index_small_numbers(struct feature_set *set, struct feature_field *field,
+                                        onnxd_error *err)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < field->n_values; i++) {
+        uint32_t number = small_number(field->values[i].data, field->values[i].len);
+        if (number != UINT32_MAX && number >= n) n = number + 1;
+    }
+    field->small_ids = arena_alloc_array(&set->arena, n, sizeof *field->small_ids);
+    if (field->small_ids == NULL) return no_memory(err);
+    for (uint32_t i = 0; i < field->n_values; i++) {
+        uint32_t number = small_number(field->values[i].data, field->values[i].len);
+        if (number != UINT32_MAX) field->small_ids[number] = first_id(field) + i;
+    }
+    field->n_small = n; /* numbers without a value have UNKNOWN_ID, which is 0 */
+    return ONNXD_OK;
+}
+
 onnxd_status feature_build_finish(struct feature_set *set, onnxd_error *err)
 {
     onnxd_status status = ONNXD_OK;
@@ -188,6 +207,7 @@ onnxd_status feature_build_finish(struct feature_set *set, onnxd_error *err)
     for (uint32_t i = 0; i < set->n_fields && status == ONNXD_OK; i++) {
         if (!has_ids(&set->fields[i])) continue;
         status = describe_ids(set, i, info, err);
+        if (status == ONNXD_OK) status = index_small_numbers(set, &set->fields[i], err);
         if (status == ONNXD_OK) status = place(set, info->n_columns, &info->first_column, err);
         set->fields[i].id_column = info->first_column;
         info++;

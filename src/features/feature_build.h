@@ -35,6 +35,8 @@ struct feature_field { /* one field of the records and all that is made of it */
     uint32_t slots;          /* CATEGORIES: 1..FEATURE_MAX_COLUMNS */
     char separator;          /* CATEGORIES */
     struct map ids;          /* of the values */
+    /* Id of the text of each whole number below n_small, so that most small ids are found without hashing. */
+    uint32_t *small_ids, n_small;
     /* NUMBER */
     bool has_number, has_buckets;
     struct number_rule rule;
@@ -57,6 +59,19 @@ struct feature_set {
     struct feature_records records;
     char names[FEATURE_NAMES_BYTES];
 };
+
+/* The value of a whole number of at most four digits without leading zeros; UINT32_MAX for other texts. */
+static inline uint32_t small_number(const char *text, size_t n)
+{
+    uint32_t x = 0;
+    if (n == 0 || n > 4 || (n > 1 && text[0] == '0')) return UINT32_MAX;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t digit = (uint32_t)(unsigned char)text[i] - '0';
+        if (digit > 9) return UINT32_MAX;
+        x = x * 10 + digit;
+    }
+    return x;
+}
 
 /* An empty set with one reference. NULL: no memory. */
 struct feature_set *feature_build_start(void);

@@ -1,6 +1,7 @@
 #include "features/feature_set.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "features/feature_build.h"
@@ -66,6 +67,14 @@ uint32_t feature_set_find(const struct feature_set *set, const char *name, size_
     return map_get(&set->by_name, name, n); /* MAP_NONE is FEATURE_NO_FIELD */
 }
 
+uint32_t feature_set_find_near(const struct feature_set *set, const char *name, size_t n, uint32_t likely)
+{
+    if (likely < set->n_fields && set->fields[likely].name_len == n &&
+        memcmp(set->fields[likely].name, name, n) == 0)
+        return likely;
+    return feature_set_find(set, name, n);
+}
+
 _Static_assert(MAP_NONE == FEATURE_NO_FIELD, "feature_set_find hands on what the map says");
 
 const char *feature_set_names(const struct feature_set *set)
@@ -83,6 +92,8 @@ const struct feature_records *feature_set_records(const struct feature_set *set)
 static uint32_t id_of(const struct feature_field *field, onnxd_string text)
 {
     if (field->hash > 0) return (uint32_t)(hash_bytes(text.data, text.len, 0) % field->hash);
+    uint32_t number = small_number(text.data, text.len);
+    if (number < field->n_small) return field->small_ids[number];
     uint32_t id = map_get(&field->ids, text.data, text.len);
     return id == MAP_NONE ? UNKNOWN_ID : id;
 }

@@ -14,6 +14,7 @@ struct row { /* what one row's object has told so far */
     uint64_t seen[PROTOCOL_MAX_INPUTS / 64]; /* inputs given */
     uint32_t n_inputs_seen;
     uint32_t n_fields_seen;
+    uint32_t next_field; /* the one behind the last: most senders keep to one order */
 };
 
 bool row_json_check_schema(struct json_reader *r, const struct protocol_schema *schema)
@@ -151,6 +152,7 @@ static bool read_field(struct json_reader *r, struct row *row, uint32_t field)
         memset(rows->fields, 0, row->schema->features->n_fields * sizeof *rows->fields);
     if (rows->fields[field].kind != FIELD_ABSENT) return json_fail(r, ONNXD_ERR_FORMAT, "given twice");
     row->n_fields_seen++;
+    row->next_field = field + 1;
     if (json_peek(r) == JSON_ARRAY) return read_list(r, rows->arena, &rows->fields[field]);
     return read_value(r, rows->arena, &rows->fields[field]);
 }
@@ -159,13 +161,13 @@ static uint32_t find_field(struct json_reader *r, const struct row *row, const s
 {
     const struct protocol_features *features = row->schema->features;
     if (features == NULL) return PROTOCOL_NO_FIELD;
-    if (!key->escaped) return features->find(features->context, key->raw, key->n_raw);
+    if (!key->escaped) return features->find(features->context, key->raw, key->n_raw, row->next_field);
     char *decoded = row->rows->arena != NULL ? arena_alloc(row->rows->arena, key->n_raw) : NULL;
     if (decoded == NULL) {
         json_fail(r, ONNXD_ERR_LIMIT, "no room for the strings of this request");
         return PROTOCOL_NO_FIELD;
     }
-    return features->find(features->context, decoded, json_text_decode(key, decoded));
+    return features->find(features->context, decoded, json_text_decode(key, decoded), row->next_field);
 }
 
 static bool fail_unknown(struct json_reader *r, const struct protocol_schema *schema)

@@ -30,8 +30,8 @@ struct json_writer;
 struct protocol_features {
     const void *context;
     uint32_t n_fields;
-    /* The number of the field of this name, or PROTOCOL_NO_FIELD. */
-    uint32_t (*find)(const void *context, const char *name, size_t n);
+    /* The number of the field of this name, or PROTOCOL_NO_FIELD. `likely`: looked at first; any number. */
+    uint32_t (*find)(const void *context, const char *name, size_t n, uint32_t likely);
     /* Comma-separated names for messages; may be cut short. */
     const char *(*names)(const void *context);
     /* Turns fields[n_fields] into one row: row_inputs[i] is the place of input i, [row_elements] of its

@@ -195,9 +195,9 @@ static void inputs_of_all_kinds_go_by_name(void **state)
 }
 
 /* A stand-in for src/features: fields "hour" (0..23) and "site" (text), to three numbers. */
-static uint32_t fields_find(const void *context, const char *name, size_t n)
+static uint32_t fields_find(const void *context, const char *name, size_t n, uint32_t likely)
 {
-    (void)context;
+    (void)context, (void)likely;
     if (n == 4 && memcmp(name, "hour", 4) == 0) return 0;
     return n == 4 && memcmp(name, "site", 4) == 0 ? 1 : PROTOCOL_NO_FIELD;
 }
