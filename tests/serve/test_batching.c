@@ -183,6 +183,30 @@ static void jobs_share_runs_and_a_bad_row_fails_alone(void **state)
     bench_done(&bench);
 }
 
+static void a_long_run_is_measured_at_load(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    fake_model.run_takes_ns = 2 * NS_PER_MS;
+    struct bench bench;
+    bench_init(&bench, 4);
+    assert_true(catalog_first(bench.worker.catalog)->on_threads);
+    struct wire *wires[1];
+    give_n(&bench, wires, 1, "/predict", row);
+    rig_wake(&bench.rig);
+    assert_int_equal(fake_model.n_runs, 0);
+    bench_settle(&bench);
+    assert_response(wires[0], 0, 200, "\"ctr\":6,");
+    free_n(&bench, wires, 1);
+    bench_done(&bench);
+    fake_model.run_takes_ns = 0;
+    struct version_settings settings = bench_settings(4); /* without a first run nothing is known */
+    settings.warm_up_rows = 0;
+    bench_init_with(&bench, &settings);
+    assert_false(catalog_first(bench.worker.catalog)->on_threads);
+    bench_done(&bench);
+}
+
 static void jobs_wait_for_company_too(void **state)
 {
     (void)state;
@@ -372,6 +396,7 @@ int main(void)
         cmocka_unit_test(urgent_requests_go_first_on_the_loop),
         cmocka_unit_test(urgent_requests_go_first_on_compute_threads),
         cmocka_unit_test(jobs_share_runs_and_a_bad_row_fails_alone),
+        cmocka_unit_test(a_long_run_is_measured_at_load),
         cmocka_unit_test(jobs_wait_for_company_too),
         cmocka_unit_test(a_full_queue_is_told_at_once),
         cmocka_unit_test(a_timeout_is_told_and_not_run),

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 struct fake {
@@ -125,6 +126,8 @@ static onnxd_status run(void *session_, const onnxd_tensor *in, uint32_t n_in, o
     if (counting) {
         if (fake_model.n_runs < 256) fake_model.run_rows[fake_model.n_runs] = (uint32_t)n;
         fake_model.n_runs++;
+    }
+    for (uint64_t until_ns = monotonic_ns() + fake_model.run_takes_ns; monotonic_ns() < until_ns;) {
     }
     if (fake_model.run_status != ONNXD_OK) return error_set(err, fake_model.run_status, "the run failed");
     for (int64_t i = 0; i < n; i++) {

@@ -16,6 +16,7 @@ struct fake_model_state {
     bool fixed_batch;                 /* [1, 3] in place of [B, 3] */
     _Atomic onnxd_status load_status; /* not ONNXD_OK: loading fails so */
     onnxd_status run_status;
+    uint64_t run_takes_ns;                 /* at least; it keeps the thread busy */
     _Atomic float scale;                   /* of the sums; a model keeps the one it was loaded with */
     _Atomic uint32_t n_models, n_sessions; /* alive */
     uint32_t n_runs, run_rows[256];        /* since fake_model_reset_runs */
