@@ -216,16 +216,18 @@ static onnxd_status start_worker(struct service *service, uint32_t index, int fd
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-/* Every worker gets the same, and only one line says why it is epoll. */
+/* One line says which, and why it is epoll. A worker whose ring the kernel refuses all the same takes epoll
+ * too. */
 static void choose_loop(struct service_options *options)
 {
     onnxd_error why;
     if (options->loop != LOOP_AUTO) return;
-    options->loop = loop_resolve(LOOP_AUTO, &why);
-    if (options->loop == LOOP_EPOLL)
-        log_info("event loop: epoll (%s)", why.message);
-    else
+    if (loop_resolve(LOOP_AUTO, &why) == LOOP_URING) {
         log_info("event loop: io_uring");
+    } else {
+        log_info("event loop: epoll (%s)", why.message);
+        options->loop = LOOP_EPOLL;
+    }
 }
 
 onnxd_status service_start(const struct service_options *options, const struct model_backend *backend,
