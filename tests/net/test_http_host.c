@@ -83,6 +83,28 @@ static void every_split_of_a_chunked_body_gives_the_same(void **state)
     rig_done(&rig);
 }
 
+/* A request that was read in this wake-up stays in its place while the one behind it outgrows the buffer. */
+static void requests_stay_where_they_are_until_the_wake_up_ends(void **state)
+{
+    (void)state;
+    static const char text[] = "POST /view HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789"
+                               "POST /view HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n";
+    char body[10000];
+    memset(body, 'b', sizeof body);
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig);
+    wire_send_bytes(&rig, wire, text, 20);
+    wire_give(&rig, wire, text + 20, sizeof text - 1 - 20);
+    for (int i = 0; i < 30; i++) wire_give(&rig, wire, body, sizeof body);
+    rig_wake(&rig);
+    assert_int_equal(wire_n_responses(wire), 2);
+    assert_response(wire, 0, 200, "0123456789");
+    assert_response(wire, 1, 200, "bbbbbbbbbb");
+    wire_free(&rig, wire);
+    rig_done(&rig);
+}
+
 static void pipelined_answers_leave_together_and_in_order(void **state)
 {
     (void)state;
@@ -650,6 +672,7 @@ int main(void)
         cmocka_unit_test(a_request_is_answered_with_its_body),
         cmocka_unit_test(every_split_of_a_request_gives_the_same),
         cmocka_unit_test(every_split_of_a_chunked_body_gives_the_same),
+        cmocka_unit_test(requests_stay_where_they_are_until_the_wake_up_ends),
         cmocka_unit_test(pipelined_answers_leave_together_and_in_order),
         cmocka_unit_test(an_early_answer_waits_for_those_before_it),
         cmocka_unit_test(a_ticket_outlives_its_connection_harmlessly),
