@@ -115,7 +115,8 @@ static void metrics_are_summed(void **state)
     assert_true(split.rows == 15 && split.requests == 7 && split.queue_us == 1500 && split.failures == 2);
     struct server_split since = server_split_since(&split, &zero);
     assert_true(since.rows == -15 && since.requests == -7);
-    assert_false(server_split_read("a 1\n\n{ 2\nnv_inference_count", 30, &zero));
+    static const char nothing[] = "a 1\n\n{ 2\nnv_inference_count";
+    assert_false(server_split_read(nothing, sizeof nothing - 1, &zero));
     for (size_t n = 0; n < sizeof text; n++) server_split_read(text, n, &zero); /* cut anywhere */
 }
 
