@@ -41,18 +41,29 @@ static uint32_t gather(const struct bench_run *const *runs, uint32_t n, const ch
     return found;
 }
 
-static double relative_noise(double *values, uint32_t n, double median, const struct interval *latest)
+/* The median of at most CHECK_LEVEL numbers, or of `window` distances; scratch: [n]. */
+static double median_of(const double *values, uint32_t n, double *scratch)
 {
-    double half = (latest->high - latest->low) / 2 / 1.96;
-    for (uint32_t i = 0; i < n; i++) values[i] = fabs(values[i] - median);
-    sample_sort(values, n);
-    return fmax(1.4826 * sample_median(values, n), half > 0 ? half : 0) / fabs(median);
+    memcpy(scratch, values, n * sizeof *values);
+    sample_sort(scratch, n);
+    return sample_median(scratch, n);
 }
 
-/* Student's quantile for runs of which the noise is estimated from n of them. */
+/* values[n]: the earlier runs, the latest first. */
+static double relative_noise(const double *values, uint32_t n, double level, const struct interval *latest)
+{
+    double distances[CHECK_MAX_WINDOW], scratch[CHECK_MAX_WINDOW];
+    uint32_t n_level = n < CHECK_LEVEL ? n : CHECK_LEVEL;
+    for (uint32_t i = 0; i + 1 < n; i++) distances[i] = fabs(values[i] - values[i + 1]);
+    double noise = 1.4826 / sqrt(2) * median_of(distances, n - 1, scratch);
+    for (uint32_t i = 0; i < n_level; i++) distances[i] = fabs(values[i] - level);
+    noise = fmax(noise, 1.4826 * median_of(distances, n_level, scratch));
+    return fmax(noise, (latest->high - latest->low) / 2 / 1.96) / fabs(level);
+}
+
 static double degrees(uint32_t n)
 {
-    return 0.4 * n - 0.3;
+    return fmin(7, 1.5 + 0.3 * n);
 }
 
 struct judge {                           /* of one run's figures */
@@ -82,12 +93,13 @@ static void judge_figure(struct judge *j, const struct bench_figure *latest, str
                                  .p = 1};
     uint32_t n_values = ret->n_runs = gather(j->runs, j->n, latest->name, j->window, j->values);
     if (n_values < CHECK_MIN_RUNS) return;
-    sample_sort(j->values, n_values);
-    ret->median = sample_median(j->values, n_values);
+    uint32_t n_level = n_values < CHECK_LEVEL ? n_values : CHECK_LEVEL;
+    double scratch[CHECK_LEVEL];
+    ret->median = median_of(j->values, n_level, scratch);
     if (ret->median == 0) return; /* no ratio to zero */
     ret->change = ret->latest / ret->median - 1;
     ret->noise = relative_noise(j->values, n_values, ret->median, &latest->value);
-    double scale = ret->noise * sqrt(1 + PI / 2 / n_values), worse = ret->better == BENCH_HIGHER ? -1 : 1;
+    double scale = ret->noise * sqrt(1 + PI / 2 / n_level), worse = ret->better == BENCH_HIGHER ? -1 : 1;
     double reach = scale * limit_for(j, n_values) * fabs(ret->median);
     ret->low = ret->median - reach;
     ret->high = ret->median + reach;

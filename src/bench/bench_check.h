@@ -5,14 +5,18 @@
  * not its samples: samples of one run share its minute of the machine, and treating them as independent is
  * what makes benchmark gates cry wolf.
  *
- * For each figure: change = latest / median of the earlier ones - 1. Noise s is how far runs alike lie apart
- * without any change: 1.4826 times the median absolute deviation of the earlier runs from their median,
- * relative (a few disturbed runs do not move it), or what the latest run's own 95 % interval says when that
- * is more. For an unchanged program t = change / (s sqrt(1 + pi / 2 n)) over n earlier normal runs is
- * Student's with 0.4 n - 0.3 degrees of freedom (fitted by simulation for n from 5 to 40; a test repeats it).
- * The probability of a change for the worse at least as large is one-sided, and those of all figures of a run
- * are corrected together (Holm 1979), so that a run with many figures does not fail by their number. A
- * regression is significant (corrected p < 0.025), larger than 2 % and larger than s.
+ * For each figure: change = latest / level - 1, the level being the rolling median of the last CHECK_LEVEL
+ * runs, so that a gain of some runs ago is what a loss is measured from. Noise s is how far runs alike lie
+ * apart without any change, relative: the largest of 1.4826 / sqrt(2) times the median of the distances of
+ * neighbours within the window, which neither a few disturbed runs nor a lasting step up or down moves,
+ *     1.4826 times the median distance of the last CHECK_LEVEL runs from the level, which sees slow drift,
+ *     what the latest run's own 95 % interval says.
+ * For an unchanged program t = change / (s sqrt(1 + pi / 2 k)), k runs making the level, is held against
+ * Student's t with min(7, 1.5 + 0.3 n) degrees of freedom over n runs: fitted by simulation to runs of which
+ * each is correlated with the one before by 0.5, as on machines that drift; independent ones alarm less (a
+ * test repeats it). The probability of a change for the worse at least as large is one-sided, and those of
+ * all figures of a run are corrected together (Holm 1979), so that a run with many figures does not fail by
+ * their number. A regression is significant (corrected p < 0.025), larger than 2 % and larger than s.
  *
  * Threads: pure functions. */
 #ifndef BENCH_BENCH_CHECK_H
@@ -20,7 +24,7 @@
 
 #include "bench/bench_history.h"
 
-enum { CHECK_MIN_RUNS = 5, CHECK_WINDOW = 30, CHECK_MAX_WINDOW = 200 };
+enum { CHECK_MIN_RUNS = 5, CHECK_LEVEL = 10, CHECK_WINDOW = 30, CHECK_MAX_WINDOW = 200 };
 
 struct check_options {   /* {0} selects the defaults */
     uint32_t window;     /* earlier runs to look at, 5..200; 0 means 30 */
@@ -34,7 +38,7 @@ enum check_change { CHECK_NEW, CHECK_SAME, CHECK_BETTER, CHECK_WORSE, CHECK_NOIS
 struct check_figure {
     const char *name, *unit;
     enum bench_better better;
-    double latest, median; /* of the earlier ones; 0 when it is new */
+    double latest, median; /* median: the level; 0 when it is new */
     double change, noise;  /* relative; noise is s */
     double p;              /* corrected, of a change for the worse */
     double low, high;      /* 95 % of unchanged runs lie between */
