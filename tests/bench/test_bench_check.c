@@ -102,12 +102,10 @@ static void a_slowdown_of_ten_per_cent_is_found(void **state)
         for (int many = 0; many < (shape >= DISTURBED ? 1 : 2); many++) {
             enum { N = 400 };
             uint32_t n_found = 0;
+            double sd = many ? 0.01 : shape >= DISTURBED ? 0.015 : 0.02;
             for (int k = 0; k < N; k++)
-                n_found += simulate(&s, &rng, (enum shape)shape, many ? 31 : 21, many ? 24 : 1,
-                                    many                 ? 0.012
-                                    : shape >= DISTURBED ? 0.015
-                                                         : 0.02,
-                                    1.1, &others) == BENCH_REGRESSION;
+                n_found += simulate(&s, &rng, (enum shape)shape, many ? 31 : 21, many ? 24 : 1, sd, 1.1,
+                                    &others) == BENCH_REGRESSION;
             if (n_found < N * 95 / 100)
                 fail_msg("shape %d, many %d: found %u of %d", shape, many, n_found, N);
         }
