@@ -1,0 +1,168 @@
+"""deepfm_train as its users meet it: simulate, train, interrupt and resume, judge, predict, serve."""
+import csv
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, "tests")
+from support.programs import BUILD, Server, ask, run_cases  # noqa: E402
+
+TRAIN = os.path.join(BUILD, "deepfm_train")
+SCHEMA = "models/deepfm.schema.json"
+FIT = ["--schema", SCHEMA, "--embedding", "4", "--dnn", "32,16", "--lr", "0.002", "--batch", "128", "--neg", "20",
+       "--seed", "5", "--threads", "2"]
+work = tempfile.TemporaryDirectory()
+
+
+def at(name):
+    return os.path.join(work.name, name)
+
+
+def run(*words, status=0):
+    done = subprocess.run([TRAIN, *words], capture_output=True, text=True)
+    assert done.returncode == status, f"{words}: exit status {done.returncode}: {done.stderr}"
+    return done
+
+
+def logs():
+    """A training log and a test log of one world, made once."""
+    if not os.path.exists(at("train.csv.gz")):
+        run("synth", "--rows", "40000", "--seed", "9", "--click-rate", "0.03", "--output", at("train.csv.gz"))
+        run("synth", "--rows", "8000", "--skip", "40000", "--seed", "9", "--click-rate", "0.03", "--output",
+            at("test.csv"))
+    return at("train.csv.gz"), at("test.csv")
+
+
+def trained():
+    """The model of the logs, made once."""
+    train, _ = logs()
+    path = at("fit/deepfm_emb4_lr0.002_dnn3216_neg20_best.onnx")
+    if not os.path.exists(path):
+        done = run("fit", "--data", train, "--out", at("fit"), "--epochs", "3", *FIT)
+        assert path in done.stdout, done.stdout
+    return path
+
+
+def bytes_of(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def a_model_learns_and_is_judged():
+    _, test = logs()
+    done = run("eval", trained(), "--data", test, "--json", at("eval.json"), "--html", at("eval.html"))
+    assert "AUC with a field taken from other rows" in done.stdout
+    e = json.load(open(at("eval.json")))
+    assert e["rows"] == 8000 and e["auc"] > 0.62, e["auc"]
+    assert 0.8 < e["calibration"] < 1.25, e["calibration"]
+    assert len(e["auc_with_field_shuffled"]) == 15 and len(e["roc"]) == 201
+    page = open(at("eval.html")).read()
+    for part in ("ROC curve", "Calibration", "Log loss", "<svg", "creative", "</html>"):
+        assert part in page, part
+
+
+def an_interrupted_training_resumes_to_the_same_bytes():
+    train, _ = logs()
+    whole, part = at("whole"), at("part")
+    options = ["--data", train, "--epochs", "40", "--patience", "0", "--name", "m", *FIT]
+    run("fit", "--out", whole, *options)
+    process = subprocess.Popen([TRAIN, "fit", "--out", part, *options], stderr=subprocess.PIPE, text=True,
+                               stdout=subprocess.DEVNULL)
+    for line in process.stderr:
+        if line.startswith("epoch 2.00"):
+            process.send_signal(signal.SIGTERM)
+            break
+    rest = process.stderr.read()
+    assert process.wait(60) == 75, rest
+    assert "--resume" in rest and os.path.exists(f"{part}/checkpoint"), rest
+    assert not os.path.exists(f"{part}/m.onnx")
+    run("export", part, "--out", at("early"), "--name", "early")  # what there is can be had at once
+    assert os.path.exists(at("early/early.features.json"))
+    run("fit", "--resume", "--out", part, *options)
+    assert bytes_of(f"{part}/m.onnx") == bytes_of(f"{whole}/m.onnx")
+    run("export", part, "--out", at("again"), "--name", "m")
+    assert bytes_of(at("again/m.onnx")) == bytes_of(f"{whole}/m.onnx")
+
+
+def threads_do_not_change_a_model():
+    train, _ = logs()
+    for n in ("1", "3"):
+        run("fit", "--data", train, "--out", at("threads" + n), "--epochs", "1", "--name", "m", *FIT, "--threads", n,
+            "--dropout", "0.1")
+    assert bytes_of(at("threads1/m.onnx")) == bytes_of(at("threads3/m.onnx"))
+
+
+def raw_fields_through_the_server_equal_predict():
+    _, test = logs()
+    run("predict", trained(), "--data", test, "--output", at("p.jsonl"))
+    run("predict", trained(), "--data", test, "--output", at("p.csv"), "--form", "csv")
+    predicted = [json.loads(line)["ctr"] for line in open(at("p.jsonl"))]
+    column = [row["ctr"] for row in csv.DictReader(open(at("p.csv")))]
+    assert [float(x) for x in column] == predicted and len(predicted) == 8000
+    with open(test, newline="") as f:
+        rows = [{k: v for k, v in row.items() if k != "click"} for row in csv.DictReader(f)][:600]
+    numbers = {"slotwidth", "slotheight", "slotvisibility", "slotprice", "advertiser"}
+    rows = [{k: float(v) if k in numbers else v for k, v in row.items()} for row in rows]
+    with Server(model=trained()) as server:
+        for first in range(0, 600, 50):
+            body = json.dumps({"instances": rows[first:first + 50]})
+            answers = json.loads(ask(server.url + "/predict", body))["predictions"]
+            for row, answer in enumerate(answers, first):
+                p = answer["ctr"] if isinstance(answer, dict) else answer
+                assert abs(p - predicted[row]) <= 1e-6, (row, p, predicted[row])
+
+
+def faults_name_file_and_line():
+    train, test = logs()
+    lines = open(test).read().splitlines()
+    cases = {
+        "empty.csv": b"",
+        "head.csv": (lines[0] + "\n").encode(),
+        "junk.csv": bytes(range(256)) * 100,
+        "short.csv": "\n".join(lines[:40] + ["1,2,3"]).encode(),
+        "label.csv": "\n".join(lines[:40] + ["7" + lines[40][1:]]).encode(),
+        "one.csv": "\n".join([lines[0]] + [x for x in lines[1:] if x[0] == "0"]).encode(),
+        "cut.csv.gz": gzip.compress("\n".join(lines).encode())[:3000],
+    }
+    for name, data in cases.items():
+        with open(at(name), "wb") as f:
+            f.write(data)
+        done = subprocess.run([TRAIN, "fit", "--data", at(name), "--out", at("bad"), *FIT], capture_output=True,
+                              text=True, timeout=60)
+        assert done.returncode in (65, 66), (name, done.returncode, done.stderr)
+        place = {"short.csv": "short.csv:41", "label.csv": "label.csv:41", "one.csv": "positive"}.get(name, name)
+        assert place in done.stderr, (name, done.stderr)
+        assert not [x for x in os.listdir(at("bad")) if x.endswith(".onnx")], name
+    with open(at("long.csv"), "w") as f:
+        f.write(lines[0] + "\n" + "x" * 5_000_000)
+    done = subprocess.run([TRAIN, "fit", "--data", at("long.csv"), "--out", at("bad"), "--max-line", "1M", *FIT],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "long.csv" in done.stderr and "2" in done.stderr.split("long.csv")[1][:12], done.stderr
+
+
+def broken_files_are_refused():
+    model = trained()
+    folder = at("broken")
+    os.makedirs(folder, exist_ok=True)
+    for name, data in (("checkpoint", bytes_of(at("fit/checkpoint"))[:-9]),
+                       ("features.json", bytes_of(at("fit/features.json")))):
+        with open(f"{folder}/{name}", "wb") as f:
+            f.write(data)
+    assert "damaged" in run("export", folder, status=65).stderr
+    with open(at("lonely.onnx"), "wb") as f:
+        f.write(bytes_of(model))
+    assert "features.json" in run("predict", at("lonely.onnx"), "--data", logs()[1], status=66).stderr
+    with open(at("lonely.features.json"), "wb") as f:  # of another model
+        f.write(bytes_of(model.replace(".onnx", ".features.json")).replace(b'"model_sha256":"', b'"model_sha256":"0', 1))
+    assert subprocess.run([TRAIN, "predict", at("lonely.onnx"), "--data", logs()[1]], capture_output=True).returncode != 0
+
+
+if __name__ == "__main__":
+    names = ["a_model_learns_and_is_judged", "an_interrupted_training_resumes_to_the_same_bytes",
+             "threads_do_not_change_a_model", "raw_fields_through_the_server_equal_predict",
+             "faults_name_file_and_line", "broken_files_are_refused"]
+    run_cases(globals(), names)
