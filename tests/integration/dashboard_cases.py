@@ -62,7 +62,12 @@ def it_shows_live_numbers():
 
 
 def the_form_predicts():
-    with Server() as server, Browser() as browser:
+    with tempfile.TemporaryDirectory() as folder:  # the model without its description: the form asks for its inputs
+        the_form_of_inputs_predicts(shutil.copy(MODEL, folder))
+
+
+def the_form_of_inputs_predicts(model):
+    with Server(model=model) as server, Browser() as browser:
         page = ready(browser, server.url + "/")
         assert page.run("document.querySelectorAll('#fields input').length") == 15
         page.run(f"document.querySelectorAll('#fields input').forEach((cell, i) => cell.value = {json.dumps(ROW)}[i])")
