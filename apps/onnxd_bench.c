@@ -12,6 +12,8 @@ static const struct cli_subcommand suites[] = {
      onnxd_bench_single_main},
     {"multi", "several server processes, straight and behind nginx: what scaling costs",
      onnxd_bench_multi_main},
+    {"capacity", "predicts latency against load and instances, and how many a load needs",
+     onnxd_bench_capacity_main},
     {"selftest", "proves that the load generator tells the truth, with a server that stalls",
      onnxd_bench_selftest_main},
     {"keep", "keeps figures that another tool measured", onnxd_bench_keep_main},

@@ -11,6 +11,7 @@ int onnxd_health_main(int argc, char **argv);
 
 /* Hands over to onnxd_bench_<suite>_main. */
 int onnxd_bench_main(int argc, char **argv);
+int onnxd_bench_capacity_main(int argc, char **argv);
 int onnxd_bench_engine_main(int argc, char **argv);
 int onnxd_bench_micro_main(int argc, char **argv);
 int onnxd_bench_modes_main(int argc, char **argv);
