@@ -1,6 +1,7 @@
 /* deepfm_train export: the best weights of a checkpoint as ONNX. */
 #include <stdio.h>
 
+#include "base/file.h"
 #include "cli_options.h"
 #include "ctr/fit_checkpoint.h"
 #include "deepfm_train.h"
@@ -44,7 +45,7 @@ int deepfm_train_export_main(int argc, char **argv)
     if (status == ONNXD_OK)
         status = ctr_shape_init(&shape, set, head.embedding, head.hidden, head.n_hidden, &err);
     if (status == ONNXD_OK) status = fit_read_result(files.checkpoint, &shape, &fit, &err);
-    if (status == ONNXD_OK) status = train_folder(o.out, &err);
+    if (status == ONNXD_OK) status = file_make_folder(o.out, &err);
     if (status == ONNXD_OK) status = train_write_model(&fit, set, o.out, o.name, path, &err);
     if (status == ONNXD_OK) printf("%s\n", path);
     fit_result_done(&fit);

@@ -1,11 +1,9 @@
 #include "deepfm_train_files.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -34,14 +32,6 @@ onnxd_status train_files_of(const char *folder, struct train_files *f, onnxd_err
     if (status == ONNXD_OK) status = make_path(f->all, err, "%s/all.rows", folder);
     if (status == ONNXD_OK) status = make_path(f->checkpoint, err, "%s/checkpoint", folder);
     return status;
-}
-
-onnxd_status train_folder(const char *path, onnxd_error *err)
-{
-    struct stat info;
-    if (mkdir(path, 0777) == 0 || (errno == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode)))
-        return ONNXD_OK;
-    return error_set(err, ONNXD_ERR_IO, "%s: cannot make the folder: %s", path, strerror(errno));
 }
 
 onnxd_status train_write_features(const struct feature_set *set, const char *path, onnxd_error *err)

@@ -17,9 +17,6 @@ struct train_files {
 ONNXD_MUST_USE onnxd_status train_files_of(const char *folder, struct train_files *ret_files,
                                            onnxd_error *err);
 
-/* Makes the folder unless it exists. */
-ONNXD_MUST_USE onnxd_status train_folder(const char *path, onnxd_error *err);
-
 ONNXD_MUST_USE onnxd_status train_write_features(const struct feature_set *set, const char *path,
                                                  onnxd_error *err);
 ONNXD_MUST_USE onnxd_status train_read_features(const char *path, struct feature_set **ret_set,

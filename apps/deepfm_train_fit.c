@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/cpus.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "ctr/fit_checkpoint.h"
 #include "ctr/row_split.h"
 #include "deepfm_train.h"
@@ -288,7 +289,7 @@ int deepfm_train_fit_main(int argc, char **argv)
     o.fit.step.optimiser = (enum deepfm_optimiser)o.optimiser;
     o.fit.step.ftrl = o.linear_optimiser == 1;
     onnxd_status status = train_files_of(o.out, &files, &err);
-    if (status == ONNXD_OK) status = train_folder(o.out, &err);
+    if (status == ONNXD_OK) status = file_make_folder(o.out, &err);
     if (status == ONNXD_OK) status = fit_all(&o, &files, &stopped, &err);
     if (status != ONNXD_OK) return cli_fail(command.name, &err);
     if (!stopped) return CLI_EXIT_OK;

@@ -41,7 +41,4 @@ struct own_server {
 ONNXD_MUST_USE onnxd_status own_server_start(struct own_server *server, onnxd_error *err);
 void own_server_stop(struct own_server *server); /* takes a zeroed one */
 
-/* Makes the folder unless it exists. */
-ONNXD_MUST_USE onnxd_status make_folder(const char *path, onnxd_error *err);
-
 #endif

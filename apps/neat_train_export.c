@@ -1,4 +1,5 @@
 /* neat_train export: a saved champion in other forms. */
+#include "base/file.h"
 #include "cli_options.h"
 #include "neat_train.h"
 
@@ -25,7 +26,7 @@ int neat_train_export_main(int argc, char **argv)
     onnxd_error err;
     onnxd_status status = policy_read(argv[1], &policy, &err);
     if (status != ONNXD_OK) return cli_fail(command.name, &err);
-    status = make_folder(o.out, &err);
+    status = file_make_folder(o.out, &err);
     if (status == ONNXD_OK) status = write_policy_files(&policy, o.out, NULL, &err);
     policy_done(&policy);
     return status == ONNXD_OK ? CLI_EXIT_OK : cli_fail(command.name, &err);

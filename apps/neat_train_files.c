@@ -1,8 +1,6 @@
 /* What the subcommands of neat_train write. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -29,14 +27,6 @@ const char *const *task_output_names(const char *task)
     if (strcmp(task, "arena") == 0) return ARENA_OUTPUT_NAMES;
     if (strcmp(task, "xor") == 0) return XOR_OUTS;
     return strncmp(task, "pole", 4) == 0 ? POLE_OUTS : NULL;
-}
-
-onnxd_status make_folder(const char *path, onnxd_error *err)
-{
-    struct stat info;
-    if (mkdir(path, 0777) == 0 || (errno == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode)))
-        return ONNXD_OK;
-    return error_set(err, ONNXD_ERR_IO, "%s: cannot make the folder: %s", path, strerror(errno));
 }
 
 /* folder/name, or an error for a path too long. */

@@ -124,8 +124,8 @@ static onnxd_status find_places(const struct train_options *o, uint64_t seed, st
     snprintf(places->report, MAX_PATH, "%.4000s/report.html", places->folder);
     snprintf(places->replay, MAX_PATH, "%.4000s/replay.html", places->folder);
     snprintf(places->lines, MAX_PATH, "%.4000s/generations.jsonl", places->folder);
-    onnxd_status status = make_folder(o->out, err);
-    return status == ONNXD_OK ? make_folder(places->folder, err) : status;
+    onnxd_status status = file_make_folder(o->out, err);
+    return status == ONNXD_OK ? file_make_folder(places->folder, err) : status;
 }
 
 static void tell(const struct train_options *o, const struct run *run, FILE *lines)

@@ -91,3 +91,11 @@ out:
     free(tmp);
     return status;
 }
+
+onnxd_status file_make_folder(const char *path, onnxd_error *err)
+{
+    struct stat info;
+    if (mkdir(path, 0777) == 0 || (errno == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode)))
+        return ONNXD_OK;
+    return error_set(err, ONNXD_ERR_IO, "%s: cannot make the folder: %s", path, strerror(errno));
+}

@@ -1,4 +1,4 @@
-/* base/file.h - reading and writing whole files, with limits. */
+/* base/file.h - reading and writing whole files, with limits; folders. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
@@ -14,5 +14,8 @@ ONNXD_MUST_USE onnxd_status file_read(const char *path, size_t max_bytes, char *
 
 /* Replaces the file at once or not at all: writes PATH.tmp, syncs it, renames it over PATH. */
 ONNXD_MUST_USE onnxd_status file_replace(const char *path, const void *bytes, size_t n, onnxd_error *err);
+
+/* Makes the folder unless it exists. ONNXD_ERR_IO names the path and the reason. */
+ONNXD_MUST_USE onnxd_status file_make_folder(const char *path, onnxd_error *err);
 
 #endif

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <sys/resource.h>
 
 #include "base/arena.h"
@@ -159,6 +160,20 @@ static void file_replace_then_read_gives_the_same_bytes(void **state)
     assert_fails(file_read("/tmp", 2, &bytes, &n, &err), ONNXD_ERR_IO, err, "not a regular file");
 }
 
+static void a_folder_is_made_once(void **state)
+{
+    (void)state;
+    onnxd_error err;
+    char path[] = "/tmp/onnxd_test_XXXXXX";
+    assert_non_null(mkdtemp(path));
+    assert_ok(file_make_folder(path, &err), err);
+    assert_int_equal(rmdir(path), 0);
+    assert_ok(file_make_folder(path, &err), err);
+    assert_int_equal(rmdir(path), 0);
+    assert_fails(file_make_folder("/dev/null", &err), ONNXD_ERR_IO, err, "/dev/null");
+    assert_fails(file_make_folder("/nowhere/at/all", &err), ONNXD_ERR_IO, err, "No such file");
+}
+
 struct tally {
     _Atomic uint32_t runs[1000];
 };
@@ -216,6 +231,7 @@ int main(void)
         cmocka_unit_test(cgroup_quota_is_rounded_up),
         cmocka_unit_test(error_messages_stay_on_one_line),
         cmocka_unit_test(file_replace_then_read_gives_the_same_bytes),
+        cmocka_unit_test(a_folder_is_made_once),
         cmocka_unit_test(threads_run_each_task_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
