@@ -27,7 +27,7 @@ struct remote_options {
 struct remote_stats {
     uint64_t n_requests, n_rows, n_loads;
     uint64_t http_ns;    /* from the first byte sent to the last answer read, summed over ticks */
-    uint64_t compute_ns; /* what the server says the runs of the models unloaded so far took */
+    uint64_t compute_ns; /* what the server says its runs took, up to the last unloading */
     uint64_t load_ns;    /* exporting and loading */
 };
 

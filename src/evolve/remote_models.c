@@ -2,10 +2,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "evolve/policy.h"
-#include "json/json_reader.h"
 #include "protocol/base64.h"
 
 enum {
@@ -28,54 +28,44 @@ void remote_models_done(struct remote_models *models)
 
 /* ---- what the server spent ---------------------------------------------------------------------------- */
 
-/* Calls `then` on the value of `key` in the object that follows; other members are skipped. */
-static void in_member(struct json_reader *reader, const char *key,
-                      void (*then)(struct json_reader *, uint64_t *), uint64_t *ns)
+/* Sums a family of Prometheus text over its series: a server may count many models as one. */
+static onnxd_status on_metrics(void *context, uint32_t item, const struct http_client_response *response,
+                               onnxd_error *err)
 {
-    struct json_text name;
-    json_enter_object(reader);
-    while (json_next_key(reader, &name)) {
-        if (json_text_is(&name, key))
-            then(reader, ns);
-        else
-            json_skip(reader);
-    }
-}
-
-static void read_ns(struct json_reader *reader, uint64_t *ns)
-{
-    uint64_t value = 0;
-    if (json_read_u64(reader, &value)) *ns += value;
-}
-
-static void read_duration(struct json_reader *reader, uint64_t *ns)
-{
-    in_member(reader, "ns", read_ns, ns);
-}
-
-static void read_stages(struct json_reader *reader, uint64_t *ns)
-{
-    in_member(reader, "compute_infer", read_duration, ns);
-}
-
-static void read_versions(struct json_reader *reader, uint64_t *ns)
-{
-    json_enter_array(reader);
-    while (json_next_element(reader)) in_member(reader, "inference_stats", read_stages, ns);
-}
-
-static onnxd_status on_statistics(void *context, uint32_t item, const struct http_client_response *response,
-                                  onnxd_error *err)
-{
-    struct remote_models *models = context;
-    struct json_reader reader;
-    uint64_t ns = 0;
+    static const char FAMILY[] = "nv_inference_compute_infer_duration_us{";
+    uint64_t *ret_us = context;
+    const char *line = response->body.p, *end = line + response->body.n;
+    double us = 0;
     (void)item;
-    json_reader_init(&reader, response->body.p, response->body.n, err);
-    in_member(&reader, "model_stats", read_versions, &ns);
-    onnxd_status status = json_finish(&reader);
-    if (status == ONNXD_OK) models->compute_ns += ns;
-    return status;
+    (void)err;
+    while (line < end) {
+        const char *next = memchr(line, '\n', (size_t)(end - line));
+        if (next == NULL) break; /* a whole text ends with one */
+        const char *value = memrchr(line, ' ', (size_t)(next - line));
+        if (value != NULL && strncmp(line, FAMILY, sizeof FAMILY - 1) == 0) us += strtod(value, NULL);
+        line = next + 1;
+    }
+    *ret_us = us > 0 && us < 1e18 ? (uint64_t)us : 0;
+    return ONNXD_OK;
+}
+
+/* The server's time in runs, of the models that it has now. */
+static onnxd_status read_compute(struct remote_models *m, uint64_t *ret_us, onnxd_error *err)
+{
+    const struct http_client_request http = {.method = HTTP_METHOD_GET, .path = "/metrics"};
+    onnxd_status status = remote_link_queue(m->link, 0, &http, on_metrics, ret_us, 0, err);
+    return status == ONNXD_OK ? remote_link_exchange(m->link, err) : status;
+}
+
+/* Adds what was spent since the last look. */
+static onnxd_status count_compute(struct remote_models *m, onnxd_error *err)
+{
+    uint64_t us = 0;
+    onnxd_status status = read_compute(m, &us, err);
+    if (status != ONNXD_OK) return status;
+    if (us > m->seen_us) m->compute_ns += (us - m->seen_us) * 1000;
+    m->seen_us = us;
+    return ONNXD_OK;
 }
 
 /* ---- loading and unloading ---------------------------------------------------------------------------- */
@@ -134,15 +124,11 @@ static onnxd_status queue_load(struct remote_models *m, uint32_t number, const s
     return status;
 }
 
-/* Both questions on one connection, so that the server answers the first before it forgets the model. */
 static onnxd_status queue_unload(struct remote_models *m, uint32_t number, uint64_t id, onnxd_error *err)
 {
     char path[PATH_BYTES];
-    struct http_client_request http = {.method = HTTP_METHOD_GET, .path = path};
-    snprintf(path, sizeof path, "/v2/models/g%llu/stats", (unsigned long long)id);
-    onnxd_status status = remote_link_queue(m->link, number, &http, on_statistics, m, 0, err);
-    if (status != ONNXD_OK) return status;
-    http = (struct http_client_request){.method = HTTP_METHOD_POST, .path = path, .body = "{}", .n_body = 2};
+    const struct http_client_request http = {
+        .method = HTTP_METHOD_POST, .path = path, .body = "{}", .n_body = 2};
     snprintf(path, sizeof path, "/v2/repository/models/g%llu/unload", (unsigned long long)id);
     return remote_link_queue(m->link, number, &http, NULL, NULL, 0, err);
 }
@@ -152,7 +138,7 @@ static onnxd_status unload_others(struct remote_models *m, const struct genome *
                                   onnxd_error *err)
 {
     uint32_t n_kept = 0, n_sent = 0;
-    onnxd_status status = ONNXD_OK;
+    onnxd_status status = m->n_loaded > 0 ? count_compute(m, err) : ONNXD_OK;
     for (uint32_t i = 0; i < m->n_loaded && status == ONNXD_OK; i++) {
         if (wants(genomes, n, m->loaded[i])) {
             m->loaded[n_kept++] = m->loaded[i];
@@ -163,7 +149,8 @@ static onnxd_status unload_others(struct remote_models *m, const struct genome *
     }
     if (status != ONNXD_OK) return status;
     m->n_loaded = n_kept;
-    return remote_link_exchange(m->link, err);
+    status = remote_link_exchange(m->link, err);
+    return status == ONNXD_OK && n_sent > 0 ? read_compute(m, &m->seen_us, err) : status;
 }
 
 onnxd_status remote_models_unload(struct remote_models *models, onnxd_error *err)
@@ -176,7 +163,9 @@ onnxd_status remote_models_load(struct remote_models *models, const struct genom
 {
     onnxd_status status = ONNXD_OK;
     uint32_t n_sent = 0;
-    if (models->n_loaded + n > REMOTE_KEPT_MODELS) status = unload_others(models, genomes, n, err);
+    if (models->n_loads == 0) status = read_compute(models, &models->seen_us, err);
+    if (status == ONNXD_OK && models->n_loaded + n > REMOTE_KEPT_MODELS)
+        status = unload_others(models, genomes, n, err);
     for (uint32_t i = 0; i < n && status == ONNXD_OK; i++) {
         if (is_in(models->loaded, models->n_loaded, genomes[i]->id)) continue;
         status = queue_load(models, i, genomes[i], shape, err);

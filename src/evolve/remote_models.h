@@ -20,7 +20,8 @@ struct remote_models {
     uint32_t n_loaded, capacity;
     struct buf body;
     uint64_t n_loads;    /* so far */
-    uint64_t compute_ns; /* what the server says the runs of the models unloaded so far took */
+    uint64_t compute_ns; /* what the server's metrics say its runs took, up to the last unloading */
+    uint64_t seen_us;    /* of that, what they said after it */
 };
 
 void remote_models_init(struct remote_models *models, struct remote_link *link);
@@ -32,7 +33,8 @@ ONNXD_MUST_USE onnxd_status remote_models_load(struct remote_models *models,
                                                const struct genome *const *genomes, uint32_t n,
                                                const struct genome_shape *shape, onnxd_error *err);
 
-/* Unloads all, after asking what the server spent on each: compute_ns is then complete. */
+/* Unloads all, after asking what the server spent: compute_ns is then complete, and counts whatever else the
+ * server did meanwhile. */
 ONNXD_MUST_USE onnxd_status remote_models_unload(struct remote_models *models, onnxd_error *err);
 
 #endif
