@@ -8,7 +8,7 @@
 #define FEATURES_FEATURES_FILE_H
 
 #include "base/buf.h"
-#include "base/sha256.h"
+#include "features/sha256.h"
 #include "features/feature_set.h"
 
 #define FEATURES_FILE_FORMAT    1
