@@ -4,82 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/map.h"
-
-enum { VERSION = 1, HASH_BYTES = 8 };
+#include "base/seal.h"
 
 #define MAX_BYTES ((size_t)1 << 36)
-#define HASH_SEED 0x6f6e6e7864666974u
 
-static const char MAGIC[8] = {'O', 'N', 'N', 'X', 'D', 'F', 'I', 'T'};
-
-/* ---- options ---- */
-
-enum kind { KIND_U32, KIND_U64, KIND_F64, KIND_BOOL };
-
-/* What decides the weights; a file made with another value does not go on. */
-#define OPTION(name, member, kind)                       \
-    {                                                    \
-        name, offsetof(struct fit_options, member), kind \
-    }
-static const struct {
-    const char *name;
-    size_t offset;
-    enum kind kind;
-} options[] = {
-    OPTION("optimizer", step.optimiser, KIND_U32),
-    OPTION("linear-optimizer", step.ftrl, KIND_BOOL),
-    OPTION("beta1", step.beta1, KIND_F64),
-    OPTION("beta2", step.beta2, KIND_F64),
-    OPTION("epsilon", step.epsilon, KIND_F64),
-    OPTION("l2-embedding", step.l2_embedding, KIND_F64),
-    OPTION("l2-linear", step.l2_linear, KIND_F64),
-    OPTION("l2-hidden", step.l2_hidden, KIND_F64),
-    OPTION("ftrl-alpha", step.ftrl_alpha, KIND_F64),
-    OPTION("ftrl-beta", step.ftrl_beta, KIND_F64),
-    OPTION("ftrl-l1", step.ftrl_l1, KIND_F64),
-    OPTION("ftrl-l2", step.ftrl_l2, KIND_F64),
-    OPTION("dropout", step.dropout, KIND_F64),
-    OPTION("lr", rate, KIND_F64),
-    OPTION("lr-decay", rate_decay, KIND_F64),
-    OPTION("lr-schedule", schedule, KIND_U32),
-    OPTION("batch", batch, KIND_U32),
-    OPTION("looks", looks, KIND_U32),
-    OPTION("metric", metric, KIND_U32),
-    OPTION("neg", negatives, KIND_U32),
-    OPTION("seed", seed, KIND_U64),
-};
-#undef OPTION
-enum { N_OPTIONS = sizeof options / sizeof options[0] };
-
-_Static_assert(sizeof(enum deepfm_optimiser) == 4 && sizeof(enum fit_schedule) == 4, "saved as 32 bits");
-
-static uint64_t get_option(const struct fit_options *o, uint32_t i)
-{
-    const char *at = (const char *)o + options[i].offset;
-    uint64_t x = 0;
-    switch (options[i].kind) {
-    case KIND_U32: memcpy(&x, at, 4); break;
-    case KIND_U64:
-    case KIND_F64: memcpy(&x, at, 8); break;
-    case KIND_BOOL: x = *(const bool *)at; break;
-    }
-    return x;
-}
-
-static void set_option(struct fit_options *o, uint32_t i, uint64_t x)
-{
-    char *at = (char *)o + options[i].offset;
-    switch (options[i].kind) {
-    case KIND_U32: memcpy(at, &x, 4); break;
-    case KIND_U64:
-    case KIND_F64: memcpy(at, &x, 8); break;
-    case KIND_BOOL: *(bool *)at = x != 0; break;
-    }
-}
+static const struct seal checkpoint_seal = {"ONNXDFIT", 2, "a checkpoint of deepfm_train"};
 
 /* ---- saving ---- */
 
@@ -97,30 +28,14 @@ static void put_point(struct buf *out, const struct fit_point *p)
     bytes_put_f64(out, p->valid_auc);
 }
 
-static void put_head(struct buf *out, const struct fit *fit)
-{
-    const struct ctr_shape *s = fit->shape;
-    buf_append(out, MAGIC, sizeof MAGIC);
-    bytes_put_u32(out, VERSION);
-    for (uint32_t i = 0; i < N_OPTIONS; i++) bytes_put_u64(out, get_option(&fit->options, i));
-    bytes_put_u32(out, fit->options.max_epochs);
-    bytes_put_u32(out, fit->options.patience);
-    bytes_put_u32(out, fit->options.calibrate);
-    bytes_put_u32(out, s->embedding);
-    bytes_put_u32(out, s->n_hidden);
-    for (uint32_t i = 0; i < CTR_MAX_HIDDEN; i++) bytes_put_u32(out, i < s->n_hidden ? s->hidden[i] : 0);
-    bytes_put_u64(out, fit->train->n_rows);
-    bytes_put_u64(out, fit->order.n_positive);
-    bytes_put_u64(out, fit->valid->n_rows);
-}
-
 onnxd_status fit_save(const struct fit *fit, const char *path, onnxd_error *err)
 {
     struct buf out;
     const struct deepfm *m = &fit->model;
     onnxd_status status = ONNXD_OK;
     buf_init(&out, MAX_BYTES);
-    put_head(&out, fit);
+    size_t start = seal_begin(&checkpoint_seal, &out);
+    fit_head_save(fit, &out);
     ctr_shape_save(fit->shape, &out);
     bytes_put_u64(&out, fit->step);
     bytes_put_u64(&out, fit->epoch);
@@ -142,7 +57,7 @@ onnxd_status fit_save(const struct fit *fit, const char *path, onnxd_error *err)
     put_floats(&out, m->state_a, m->n_dense);
     put_floats(&out, m->state_b, m->n_dense);
     put_floats(&out, fit->best, deepfm_n_weights(m));
-    bytes_put_u64(&out, hash_bytes(out.data, out.n, HASH_SEED));
+    seal_end(&out, start);
     if (out.failed)
         status = error_set(err, ONNXD_ERR_NOMEM, "%s: no memory to write it", path);
     else
@@ -162,90 +77,32 @@ static void get_point(struct byte_reader *in, struct fit_point *p)
     p->valid_auc = bytes_get_f64(in);
 }
 
-static void get_head(struct byte_reader *in, struct fit_head *head)
-{
-    head->options = fit_options_default();
-    for (uint32_t i = 0; i < N_OPTIONS; i++) set_option(&head->options, i, bytes_get_u64(in));
-    head->options.max_epochs = bytes_get_u32(in);
-    head->options.patience = bytes_get_u32(in);
-    head->options.calibrate = bytes_get_u32(in) != 0;
-    head->embedding = bytes_get_u32(in);
-    head->n_hidden = bytes_get_u32(in);
-    for (uint32_t i = 0; i < CTR_MAX_HIDDEN; i++) head->hidden[i] = bytes_get_u32(in);
-    head->n_train = bytes_get_u64(in);
-    head->n_positive = bytes_get_u64(in);
-    head->n_valid = bytes_get_u64(in);
-}
-
-/* The file's bytes behind magic and version, its hash checked. The caller frees *ret_bytes. */
+/* The file's bytes and a reader behind the head. The caller frees *ret_bytes. Messages lack the path. */
 static onnxd_status open_checkpoint(const char *path, char **ret_bytes, struct byte_reader *ret_in,
-                                    onnxd_error *err)
+                                    struct fit_head *ret_head, onnxd_error *err)
 {
     char *bytes = NULL;
     size_t n = 0;
     onnxd_status status = file_read(path, MAX_BYTES, &bytes, &n, err);
     if (status != ONNXD_OK) return status;
-    const unsigned char *at = (const unsigned char *)bytes;
-    if (n < sizeof MAGIC + 4 + HASH_BYTES || memcmp(bytes, MAGIC, sizeof MAGIC) != 0) {
-        status = error_set(err, ONNXD_ERR_FORMAT, "%s: not a checkpoint of deepfm_train", path);
-        goto out;
+    status = seal_open(&checkpoint_seal, bytes, n, ret_in, err);
+    if (status == ONNXD_OK) status = fit_head_load(ret_in, ret_head, err);
+    if (status != ONNXD_OK) {
+        error_prefix(err, "%s: ", path);
+        free(bytes);
+        return status;
     }
-    struct byte_reader in = {.at = at + sizeof MAGIC, .end = at + n - HASH_BYTES};
-    struct byte_reader tail = {.at = at + n - HASH_BYTES, .end = at + n};
-    uint32_t version = bytes_get_u32(&in);
-    if (version != VERSION)
-        status = error_set(err, ONNXD_ERR_FORMAT, "%s: version %u; this program reads version %d", path,
-                           version, VERSION);
-    else if (bytes_get_u64(&tail) != hash_bytes(bytes, n - HASH_BYTES, HASH_SEED))
-        status = error_set(err, ONNXD_ERR_FORMAT, "%s: damaged: its bytes do not have its hash", path);
-    if (status != ONNXD_OK) goto out;
-    *ret_in = in;
     *ret_bytes = bytes;
-    bytes = NULL;
-out:
-    free(bytes);
-    return status;
-}
-
-static onnxd_status check_head(const char *path, const struct fit_head *head, onnxd_error *err)
-{
-    bool fits = head->n_hidden <= CTR_MAX_HIDDEN && head->options.schedule <= FIT_COSINE &&
-                head->options.metric <= FIT_LOG_LOSS && head->options.step.optimiser <= DEEPFM_SGD &&
-                head->embedding >= 1 && head->embedding <= CTR_MAX_EMBEDDING;
-    for (uint32_t i = 0; fits && i < head->n_hidden; i++)
-        fits = head->hidden[i] >= 1 && head->hidden[i] <= CTR_MAX_WIDTH;
-    return fits ? ONNXD_OK : error_set(err, ONNXD_ERR_FORMAT, "%s: options that cannot be", path);
+    return ONNXD_OK;
 }
 
 onnxd_status fit_read_head(const char *path, struct fit_head *ret_head, onnxd_error *err)
 {
     char *bytes = NULL;
     struct byte_reader in;
-    struct fit_head head;
-    onnxd_status status = open_checkpoint(path, &bytes, &in, err);
-    if (status != ONNXD_OK) return status;
-    get_head(&in, &head);
-    status = in.failed ? error_set(err, ONNXD_ERR_FORMAT, "%s: cut short", path)
-                       : check_head(path, &head, err);
-    if (status == ONNXD_OK) *ret_head = head;
-    free(bytes);
+    onnxd_status status = open_checkpoint(path, &bytes, &in, ret_head, err);
+    if (status == ONNXD_OK) free(bytes);
     return status;
-}
-
-static onnxd_status compare(const char *path, const struct fit *fit, const struct fit_head *head,
-                            onnxd_error *err)
-{
-    for (uint32_t i = 0; i < N_OPTIONS; i++)
-        if (get_option(&fit->options, i) != get_option(&head->options, i))
-            return error_set(err, ONNXD_ERR_ARGUMENT, "%s: was made with another --%s", path,
-                             options[i].name);
-    if (head->n_train != fit->train->n_rows || head->n_positive != fit->order.n_positive ||
-        head->n_valid != fit->valid->n_rows)
-        return error_set(err, ONNXD_ERR_ARGUMENT,
-                         "%s: was made from other rows (%llu, %llu positive, %llu for validation)", path,
-                         (unsigned long long)head->n_train, (unsigned long long)head->n_positive,
-                         (unsigned long long)head->n_valid);
-    return ONNXD_OK;
 }
 
 /* Whether the next bytes are this shape. */
@@ -320,13 +177,10 @@ onnxd_status fit_load(struct fit *fit, const char *path, onnxd_error *err)
     struct byte_reader in;
     struct fit_head head;
     struct fit *fresh = NULL;
-    onnxd_status status = open_checkpoint(path, &bytes, &in, err);
+    onnxd_status status = open_checkpoint(path, &bytes, &in, &head, err);
     if (status != ONNXD_OK) return status;
-    get_head(&in, &head);
-    if (in.failed)
-        status = error_set(err, ONNXD_ERR_FORMAT, "%s: cut short", path);
-    else
-        status = compare(path, fit, &head, err);
+    status = fit_head_compare(&head, fit, err);
+    if (status != ONNXD_OK) error_prefix(err, "%s: ", path);
     if (status == ONNXD_OK && !is_shape(&in, fit->shape))
         status = error_set(err, ONNXD_ERR_ARGUMENT, "%s: was made for other features or layers", path);
     if (status == ONNXD_OK)
@@ -360,12 +214,9 @@ onnxd_status fit_read_result(const char *path, const struct ctr_shape *shape, st
     struct byte_reader in;
     struct fit_head head;
     struct fit fit = {.shape = shape};
-    onnxd_status status = open_checkpoint(path, &bytes, &in, err);
+    onnxd_status status = open_checkpoint(path, &bytes, &in, &head, err);
     if (status != ONNXD_OK) return status;
-    get_head(&in, &head);
-    if (in.failed)
-        status = error_set(err, ONNXD_ERR_FORMAT, "%s: cut short", path);
-    else if (!is_shape(&in, shape))
+    if (!is_shape(&in, shape))
         status = error_set(err, ONNXD_ERR_ARGUMENT, "%s: was made for other features or layers", path);
     if (status == ONNXD_OK) status = deepfm_init(&fit.model, shape, err);
     if (status != ONNXD_OK) goto out;

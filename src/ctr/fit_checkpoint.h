@@ -2,14 +2,14 @@
  *
  * A checkpoint holds the options, the shape, all parameters with the state of the optimiser, the best
  * weights, the course so far and how far the epoch is. Rows are not part of it: it goes on only with as many
- * rows and positive rows as before. It ends with a hash of itself.
+ * rows and positive rows as before. base/seal.h is its frame.
  *
  * Loading trusts nothing: sizes are held against the shape, every number must be finite, and nothing changes
  * unless all of it is right. Threads: one at a time. */
 #ifndef CTR_FIT_CHECKPOINT_H
 #define CTR_FIT_CHECKPOINT_H
 
-#include "ctr/fit.h"
+#include "ctr/fit_head.h"
 
 /* Replaces the file at once or not at all. ONNXD_ERR_IO, ONNXD_ERR_NOMEM. */
 ONNXD_MUST_USE onnxd_status fit_save(const struct fit *fit, const char *path, onnxd_error *err);
@@ -20,12 +20,6 @@ ONNXD_MUST_USE onnxd_status fit_save(const struct fit *fit, const char *path, on
 ONNXD_MUST_USE onnxd_status fit_load(struct fit *fit, const char *path, onnxd_error *err);
 
 /* What a checkpoint needs to be loaded or exported. */
-struct fit_head {
-    struct fit_options options;
-    uint32_t embedding, hidden[CTR_MAX_HIDDEN], n_hidden;
-    uint64_t n_train, n_positive, n_valid;
-};
-
 ONNXD_MUST_USE onnxd_status fit_read_head(const char *path, struct fit_head *ret_head, onnxd_error *err);
 
 /* The best weights, without the rows, for export: only options, shape, model, offset, best_point and points

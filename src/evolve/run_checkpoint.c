@@ -6,12 +6,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/map.h"
+#include "base/seal.h"
 #include "neat/neat_checkpoint.h"
 
-static const char MAGIC[] = "onnxd neat checkpoint 1\n";
-
-enum { CHECKSUM_BYTES = 8 };
+static const struct seal checkpoint_seal = {"ONNXDRUN", 2, "a checkpoint of neat_train"};
 
 static void save_result(const struct run *run, struct buf *out)
 {
@@ -48,15 +46,14 @@ static void save_identity(const struct run_options *o, struct buf *out)
 
 onnxd_status run_save(const struct run *run, struct buf *out, onnxd_error *err)
 {
-    size_t start = out->n;
     struct run_options options = run->options;
     if (run->contest != NULL) options.contest = run->contest->options;
-    buf_append(out, MAGIC, sizeof MAGIC - 1);
+    size_t start = seal_begin(&checkpoint_seal, out);
     save_identity(&options, out);
     save_result(run, out);
     population_save(run->population, out);
     if (run->contest != NULL) contest_save(run->contest, out);
-    if (!out->failed) bytes_put_u64(out, hash_bytes(out->data + start, out->n - start, 0));
+    seal_end(out, start);
     return out->failed ? error_set(err, ONNXD_ERR_LIMIT, "checkpoint: larger than its buffer") : ONNXD_OK;
 }
 
@@ -82,21 +79,6 @@ static onnxd_status load_result(struct byte_reader *in, struct run *run, onnxd_e
     if (status != ONNXD_OK) error_prefix(err, "checkpoint, champion: ");
     genome_marks_done(&marks);
     return status;
-}
-
-static onnxd_status check_frame(const void *bytes, size_t n, struct byte_reader *ret_in, onnxd_error *err)
-{
-    size_t head = sizeof MAGIC - 1;
-    if (n < head + CHECKSUM_BYTES || memcmp(bytes, MAGIC, head) != 0)
-        return error_set(err, ONNXD_ERR_FORMAT, "not a checkpoint of this version");
-    struct byte_reader in = {.at = bytes, .end = (const unsigned char *)bytes + n};
-    struct byte_reader tail = {.at = in.end - CHECKSUM_BYTES, .end = in.end};
-    in.end -= CHECKSUM_BYTES;
-    if (bytes_get_u64(&tail) != hash_bytes(bytes, n - CHECKSUM_BYTES, 0))
-        return error_set(err, ONNXD_ERR_FORMAT, "checkpoint: damaged, its checksum is wrong");
-    in.at += head;
-    *ret_in = in;
-    return ONNXD_OK;
 }
 
 static onnxd_status check_identity(struct byte_reader *in, const struct run_options *options,
@@ -125,7 +107,7 @@ onnxd_status run_load(const void *bytes, size_t n, const struct run_options *opt
     struct byte_reader in;
     struct run *run = NULL;
     struct population *population = NULL;
-    onnxd_status status = check_frame(bytes, n, &in, err);
+    onnxd_status status = seal_open(&checkpoint_seal, bytes, n, &in, err);
     if (status == ONNXD_OK) status = check_identity(&in, options, err);
     if (status == ONNXD_OK) status = run_create(options, &run, err);
     if (status == ONNXD_OK) status = load_result(&in, run, err);

@@ -1,9 +1,9 @@
 /* evolve/run_checkpoint.h - a run between two generations as a file, and back.
  *
  * A resumed run goes on bit for bit like the one that was never interrupted: population, hall of fame,
- * ratings, counters, champion and history of refused genomes are all in the file, its end guarded by a
- * checksum. The caller gives the same options again, since functions and threads are not in the file; task,
- * seed, success test and contest must agree with it, and the parameters are taken from it.
+ * ratings, counters, champion and history of refused genomes are all in the file, whose
+ * frame is base/seal.h. The caller gives the same options again, since functions and threads are not in the
+ * file; task, seed, success test and contest must agree with it, and the parameters are taken from it.
  *
  * Ownership, threads: as run.h. */
 #ifndef EVOLVE_RUN_CHECKPOINT_H

@@ -1,0 +1,126 @@
+#include "ctr/fit_head.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+enum kind { KIND_U32, KIND_U64, KIND_F64, KIND_BOOL };
+
+/* What decides the weights; a file made with another value does not go on. */
+#define OPTION(name, member, kind)                       \
+    {                                                    \
+        name, offsetof(struct fit_options, member), kind \
+    }
+static const struct {
+    const char *name;
+    size_t offset;
+    enum kind kind;
+} options[] = {
+    OPTION("optimizer", step.optimiser, KIND_U32),
+    OPTION("linear-optimizer", step.ftrl, KIND_BOOL),
+    OPTION("beta1", step.beta1, KIND_F64),
+    OPTION("beta2", step.beta2, KIND_F64),
+    OPTION("epsilon", step.epsilon, KIND_F64),
+    OPTION("l2-embedding", step.l2_embedding, KIND_F64),
+    OPTION("l2-linear", step.l2_linear, KIND_F64),
+    OPTION("l2-hidden", step.l2_hidden, KIND_F64),
+    OPTION("ftrl-alpha", step.ftrl_alpha, KIND_F64),
+    OPTION("ftrl-beta", step.ftrl_beta, KIND_F64),
+    OPTION("ftrl-l1", step.ftrl_l1, KIND_F64),
+    OPTION("ftrl-l2", step.ftrl_l2, KIND_F64),
+    OPTION("dropout", step.dropout, KIND_F64),
+    OPTION("lr", rate, KIND_F64),
+    OPTION("lr-decay", rate_decay, KIND_F64),
+    OPTION("lr-schedule", schedule, KIND_U32),
+    OPTION("batch", batch, KIND_U32),
+    OPTION("looks", looks, KIND_U32),
+    OPTION("metric", metric, KIND_U32),
+    OPTION("neg", negatives, KIND_U32),
+    OPTION("seed", seed, KIND_U64),
+};
+#undef OPTION
+enum { N_OPTIONS = sizeof options / sizeof options[0] };
+
+_Static_assert(sizeof(enum deepfm_optimiser) == 4 && sizeof(enum fit_schedule) == 4, "saved as 32 bits");
+
+static uint64_t get_option(const struct fit_options *o, uint32_t i)
+{
+    const char *at = (const char *)o + options[i].offset;
+    uint64_t x = 0;
+    switch (options[i].kind) {
+    case KIND_U32: memcpy(&x, at, 4); break;
+    case KIND_U64:
+    case KIND_F64: memcpy(&x, at, 8); break;
+    case KIND_BOOL: x = *(const bool *)at; break;
+    }
+    return x;
+}
+
+static void set_option(struct fit_options *o, uint32_t i, uint64_t x)
+{
+    char *at = (char *)o + options[i].offset;
+    switch (options[i].kind) {
+    case KIND_U32: memcpy(at, &x, 4); break;
+    case KIND_U64:
+    case KIND_F64: memcpy(at, &x, 8); break;
+    case KIND_BOOL: *(bool *)at = x != 0; break;
+    }
+}
+
+void fit_head_save(const struct fit *fit, struct buf *out)
+{
+    const struct ctr_shape *s = fit->shape;
+    for (uint32_t i = 0; i < N_OPTIONS; i++) bytes_put_u64(out, get_option(&fit->options, i));
+    bytes_put_u32(out, fit->options.max_epochs);
+    bytes_put_u32(out, fit->options.patience);
+    bytes_put_u32(out, fit->options.calibrate);
+    bytes_put_u32(out, s->embedding);
+    bytes_put_u32(out, s->n_hidden);
+    for (uint32_t i = 0; i < CTR_MAX_HIDDEN; i++) bytes_put_u32(out, i < s->n_hidden ? s->hidden[i] : 0);
+    bytes_put_u64(out, fit->train->n_rows);
+    bytes_put_u64(out, fit->order.n_positive);
+    bytes_put_u64(out, fit->valid->n_rows);
+}
+
+static bool is_possible(const struct fit_head *head)
+{
+    bool fits = head->n_hidden <= CTR_MAX_HIDDEN && head->options.schedule <= FIT_COSINE &&
+                head->options.metric <= FIT_LOG_LOSS && head->options.step.optimiser <= DEEPFM_SGD &&
+                head->embedding >= 1 && head->embedding <= CTR_MAX_EMBEDDING;
+    for (uint32_t i = 0; fits && i < head->n_hidden; i++)
+        fits = head->hidden[i] >= 1 && head->hidden[i] <= CTR_MAX_WIDTH;
+    return fits;
+}
+
+onnxd_status fit_head_load(struct byte_reader *in, struct fit_head *ret_head, onnxd_error *err)
+{
+    struct fit_head head = {.options = fit_options_default()};
+    for (uint32_t i = 0; i < N_OPTIONS; i++) set_option(&head.options, i, bytes_get_u64(in));
+    head.options.max_epochs = bytes_get_u32(in);
+    head.options.patience = bytes_get_u32(in);
+    head.options.calibrate = bytes_get_u32(in) != 0;
+    head.embedding = bytes_get_u32(in);
+    head.n_hidden = bytes_get_u32(in);
+    for (uint32_t i = 0; i < CTR_MAX_HIDDEN; i++) head.hidden[i] = bytes_get_u32(in);
+    head.n_train = bytes_get_u64(in);
+    head.n_positive = bytes_get_u64(in);
+    head.n_valid = bytes_get_u64(in);
+    if (in->failed) return error_set(err, ONNXD_ERR_FORMAT, "cut short");
+    if (!is_possible(&head)) return error_set(err, ONNXD_ERR_FORMAT, "options that cannot be");
+    *ret_head = head;
+    return ONNXD_OK;
+}
+
+onnxd_status fit_head_compare(const struct fit_head *head, const struct fit *fit, onnxd_error *err)
+{
+    for (uint32_t i = 0; i < N_OPTIONS; i++)
+        if (get_option(&fit->options, i) != get_option(&head->options, i))
+            return error_set(err, ONNXD_ERR_ARGUMENT, "was made with another --%s", options[i].name);
+    if (head->n_train != fit->train->n_rows || head->n_positive != fit->order.n_positive ||
+        head->n_valid != fit->valid->n_rows)
+        return error_set(err, ONNXD_ERR_ARGUMENT,
+                         "was made from other rows (%llu, %llu positive, %llu for validation)",
+                         (unsigned long long)head->n_train, (unsigned long long)head->n_positive,
+                         (unsigned long long)head->n_valid);
+    return ONNXD_OK;
+}
