@@ -19,6 +19,7 @@ struct arguments {
     struct cli_numbers processes;
     uint32_t rounds;
     int via;
+    bool per_process;
     const char *history;
 };
 
@@ -29,6 +30,8 @@ static const struct cli_option options[] = {
      .env = "NUM_PROCESSES"},
     {"via", CLI_CHOICE, CLI_AT(struct arguments, via), "both|straight|nginx",
      "how clients reach them: through one shared port, through nginx, or one after the other"},
+    {"per-process", CLI_FLAG, CLI_AT(struct arguments, per_process), NULL,
+     "--connections and --rate are of each process: two get twice the load of one"},
     {"rounds", CLI_U32, CLI_AT(struct arguments, rounds), "N",
      "the deployments take turns so often; --duration is shared out among them", .min = 1,
      .max = TRIAL_MAX_ROUNDS},
@@ -44,7 +47,10 @@ static const struct cli_option options[] = {
 static const struct cli_command command = {
     "onnxd bench multi",
     "Starts several server processes, straight and behind nginx, and tells what scaling costs.",
-    CLI_TABLE(options), .notes = "onnxd bench multi --model models/deepfm.onnx --processes 1,2,4 -d 30s"};
+    CLI_TABLE(options),
+    .notes = "onnxd bench multi --model models/deepfm.onnx --processes 1,2,4 -d 30s\n"
+             "onnxd bench multi --model models/deepfm.onnx --processes 1,2,4 --server-cpus 0 "
+             "--rate 5000 --per-process"};
 
 struct bench_case {
     struct deployment deployment;
@@ -54,6 +60,7 @@ struct bench_case {
 struct bench {
     struct bench_case *cases; /* [n], in the order they are told */
     uint32_t n;
+    struct scaling_ground ground;
 };
 
 static const char *via_name(const struct bench_case *c)
@@ -67,6 +74,11 @@ static const struct bench_case *find_one(const struct bench *b, const struct ben
         if (b->cases[i].deployment.kind == like->deployment.kind && b->cases[i].deployment.n_processes == 1)
             return &b->cases[i];
     return like;
+}
+
+static struct scaling judge(const struct bench *b, const struct bench_case *c)
+{
+    return scaling_judge(&find_one(b, c)->trial, &c->trial, c->deployment.n_processes, &b->ground);
 }
 
 /* ---- starting and measuring ------------------------------------------------------------------------ */
@@ -84,6 +96,11 @@ static uint32_t list_processes(const struct arguments *a, uint32_t *ret)
     return n;
 }
 
+static uint32_t load_factor(const struct arguments *a, uint32_t n_processes)
+{
+    return a->per_process ? n_processes : 1;
+}
+
 static onnxd_status start_all(const struct arguments *a, const struct trial_setup *setup, struct bench *b,
                               onnxd_error *err)
 {
@@ -96,8 +113,11 @@ static onnxd_status start_all(const struct arguments *a, const struct trial_setu
                                            .words = setup->words,
                                            .kind = (enum deployment_kind)kind,
                                            .n_processes = processes[i],
-                                           .connections = setup->plan.n_connections,
-                                           .port = last ? (uint16_t)a->trial.port : 0};
+                                           .connections = setup->plan.n_connections *
+                                                          load_factor(a, processes[i]),
+                                           .port = last ? (uint16_t)a->trial.port : 0,
+                                           .server_cpus = a->trial.server_cpus.items,
+                                           .n_server_cpus = a->trial.server_cpus.n};
             onnxd_status status = deployment_start(&o, &b->cases[b->n].deployment, err);
             if (status != ONNXD_OK) return status;
             b->n++;
@@ -118,7 +138,9 @@ static onnxd_status measure_all(const struct arguments *a, const struct trial_se
     for (uint32_t round = 0; round < a->rounds && status == ONNXD_OK; round++)
         for (uint32_t i = 0; i < b->n && status == ONNXD_OK && !load_was_interrupted(); i++) {
             struct bench_case *c = &b->cases[round % 2 == 0 ? i : b->n - 1 - i];
-            status = trial_round(&c->trial, &plan, &c->deployment, target, NULL, err);
+            struct trial_plan grown = plan;
+            load_multiply(&grown.load, load_factor(a, c->deployment.n_processes));
+            status = trial_round(&c->trial, &grown, &c->deployment, target, NULL, err);
         }
     load_clear_view(live);
     for (uint32_t i = 0; i < b->n; i++) trial_finish(&b->cases[i].trial);
@@ -127,35 +149,41 @@ static onnxd_status measure_all(const struct arguments *a, const struct trial_se
 
 /* ---- telling --------------------------------------------------------------------------------------- */
 
-static void print_table(const struct bench *b, uint32_t n_cpus)
+static void print_table(const struct bench *b)
 {
-    printf("Results (medians of the rounds; efficiency against one process reached the same way)\n"
-           "  processes  via        requests/s       p50       p99   errors   server CPU    nginx CPU   "
-           "efficiency\n"
-           "                                                                 a request    a request    rate  "
-           " CPU\n");
+    printf(
+        "Results (medians of the rounds; efficiency against one process reached the same way)\n"
+        "  processes  via       requests/s      p50      p99   errors  servers'     server CPU  of it  rows "
+        "a   "
+        "waits a   nginx CPU  efficiency\n"
+        "                                                              CPUs      a request  system wake-up   "
+        "request   a request  rate   CPU\n");
     for (uint32_t i = 0; i < b->n; i++) {
         const struct bench_case *c = &b->cases[i];
         const struct trial *t = &c->trial;
-        struct scaling s = scaling_judge(&find_one(b, c)->trial, t, c->deployment.n_processes, n_cpus);
+        struct scaling s = judge(b, c);
         char p50[16], p99[16];
         load_format_time(t->median.p50_ns, p50, sizeof p50);
         load_format_time(t->median.p99_ns, p99, sizeof p99);
-        printf("  %9u  %-8s %12.0f %9s %9s %6.2f %% %9.2f us %9.2f us   %5.2f  %4.2f\n",
+        printf("  %9u  %-8s %11.0f %8s %8s %6.2f %% %9.2f %11.2f us  %3.0f %% %7.2f %9.2f %8.2f us  %4.2f  "
+               "%4.2f\n",
                c->deployment.n_processes, via_name(c), t->median.rate, p50, p99, t->median.error_share * 100,
-               t->server_cpu_us, t->nginx_cpu_us, s.rate, s.cpu);
+               t->server_cpus, t->median.server_cpu_us, t->system_share * 100, t->rows_per_wakeup,
+               t->waits_per_request, t->nginx_cpu_us, s.rate, s.cpu);
     }
 }
 
-static void print_verdicts(const struct bench *b, uint32_t n_cpus)
+static void print_verdicts(const struct bench *b)
 {
-    printf("Scale efficiency = (rate of N / rate of 1) / N; 0.9 and above is good\n");
+    printf("Scale efficiency: CPU a request of 1 / that of N, and %s; 0.9 and above is good\n",
+           b->ground.open_loop && !b->ground.per_process ? "rate of N / rate of 1"
+                                                         : "(rate of N / rate of 1) / N");
     for (uint32_t i = 0; i < b->n; i++) {
         const struct bench_case *c = &b->cases[i];
         if (c->deployment.n_processes == 1) continue;
-        struct scaling s = scaling_judge(&find_one(b, c)->trial, &c->trial, c->deployment.n_processes,
-                                         n_cpus);
-        printf("  %u %s: %.2f\n    %s\n", c->deployment.n_processes, via_name(c), s.rate, s.verdict);
+        struct scaling s = judge(b, c);
+        printf("  %u %s: CPU %.2f (rounds from %.2f to %.2f), rate %.2f\n    %s\n", c->deployment.n_processes,
+               via_name(c), s.cpu, s.cpu_low, s.cpu_high, s.rate, s.verdict);
     }
 }
 
@@ -166,15 +194,20 @@ static onnxd_status write_json(const struct arguments *a, const struct trial_set
     struct json_writer w;
     buf_init(&buf, MAX_JSON_BYTES);
     json_writer_init(&w, &buf, JSON_NULL_FOR_NON_FINITE);
+    char load[160];
+    scaling_describe(&b->ground, &setup->plan, load, sizeof load);
     json_begin_object(&w);
     json_key(&w, "n_cpus");
     json_u64(&w, setup->n_cpus);
+    json_key(&w, "n_server_cpus");
+    json_u64(&w, a->trial.server_cpus.n);
+    json_key(&w, "load");
+    json_string(&w, load);
     json_key(&w, "deployments");
     json_begin_array(&w);
     for (uint32_t i = 0; i < b->n; i++) {
         const struct bench_case *c = &b->cases[i];
-        struct scaling s = scaling_judge(&find_one(b, c)->trial, &c->trial, c->deployment.n_processes,
-                                         setup->n_cpus);
+        struct scaling s = judge(b, c);
         json_begin_object(&w);
         json_key(&w, "processes");
         json_u64(&w, c->deployment.n_processes);
@@ -184,6 +217,10 @@ static onnxd_status write_json(const struct arguments *a, const struct trial_set
         json_fixed(&w, s.rate, 4);
         json_key(&w, "cpu_efficiency");
         json_fixed(&w, s.cpu, 4);
+        json_key(&w, "cpu_efficiency_low");
+        json_fixed(&w, s.cpu_low, 4);
+        json_key(&w, "cpu_efficiency_high");
+        json_fixed(&w, s.cpu_high, 4);
         json_key(&w, "cpus_shared");
         json_bool(&w, s.shared);
         json_key(&w, "trial");
@@ -208,6 +245,9 @@ static int keep(const struct arguments *a, const struct trial_setup *setup, cons
     bench_run_setting(&run, "model", "%s", a->trial.model != NULL ? a->trial.model : a->trial.repository);
     bench_run_setting(&run, "connections", "%u", setup->plan.n_connections);
     bench_run_setting(&run, "batch", "%u", a->trial.load.batch);
+    bench_run_setting(&run, "rate", "%g", a->trial.load.rate);
+    bench_run_setting(&run, "load grows", "%s", a->per_process ? "yes" : "no");
+    bench_run_setting(&run, "server CPUs", "%u", a->trial.server_cpus.n);
     for (uint32_t i = 0; i < b->n; i++) {
         const struct bench_case *c = &b->cases[i];
         char name[64];
@@ -223,8 +263,8 @@ static int tell(const struct arguments *a, const struct trial_setup *setup, cons
 {
     onnxd_error err;
     const struct bench_case *last = &b->cases[b->n - 1];
-    print_table(b, setup->n_cpus);
-    print_verdicts(b, setup->n_cpus);
+    print_table(b);
+    print_verdicts(b);
     printf("\nThe last one in detail: %u processes, %s\n", last->deployment.n_processes, via_name(last));
     trial_print_split(&last->trial);
     trial_print_processes(&last->trial);
@@ -242,7 +282,9 @@ static int run_bench(const struct arguments *a, const struct trial_setup *setup,
     int code = trial_make_target(&command, &a->trial, setup, &b->cases[0].deployment, &target);
     if (code == CLI_GO_ON) {
         trial_print_configuration(&a->trial, setup, &target);
-        printf("  turns     %u deployments, %u rounds\n", b->n, a->rounds);
+        char load[160];
+        scaling_describe(&b->ground, &setup->plan, load, sizeof load);
+        printf("  regime    %s\n  turns     %u deployments, %u rounds\n", load, b->n, a->rounds);
         fflush(stdout);
         code = measure_all(a, setup, &target, b, &err) == ONNXD_OK ? CLI_GO_ON : cli_fail(command.name, &err);
     }
@@ -258,7 +300,7 @@ int onnxd_bench_multi_main(int argc, char **argv)
 {
     struct arguments a = {.trial = TRIAL_ARGUMENTS, .processes = {{4}, 1}, .rounds = 2};
     struct trial_setup setup;
-    struct bench b = {0};
+    struct bench b = {.n = 0};
     load_lengthen(argc, argv);
     int code = cli_parse(&command, argc, argv, &a, NULL);
     if (code == CLI_GO_ON && a.trial.load.profile == LOAD_PROFILE_CONNECTIONS)
@@ -266,6 +308,11 @@ int onnxd_bench_multi_main(int argc, char **argv)
     if (code == CLI_GO_ON) code = trial_setup_make(&command, &a.trial, 1, &setup);
     if (code != CLI_GO_ON) return code;
     if (a.trial.workers == 0) a.trial.workers = 1;
+    uint32_t n_server_cpus = a.trial.server_cpus.n;
+    b.ground = (struct scaling_ground){.n_cpus = n_server_cpus > 0 ? n_server_cpus : setup.n_cpus,
+                                       .own_cpus = n_server_cpus > 0,
+                                       .open_loop = load_is_open(&setup.plan),
+                                       .per_process = a.per_process};
     b.cases = calloc(MAX_CASES, sizeof *b.cases);
     if (b.cases == NULL) return cli_exit_code(ONNXD_ERR_NOMEM);
     load_catch_interrupts();

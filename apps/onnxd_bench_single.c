@@ -185,7 +185,9 @@ static int run(const struct arguments *a)
                                             .words = setup.words,
                                             .n_processes = 1,
                                             .connections = setup.plan.n_connections,
-                                            .port = (uint16_t)a->trial.port};
+                                            .port = (uint16_t)a->trial.port,
+                                            .server_cpus = a->trial.server_cpus.items,
+                                            .n_server_cpus = a->trial.server_cpus.n};
     load_catch_interrupts();
     if (deployment_start(&options_of, &deployment, &err) != ONNXD_OK) return cli_fail(command.name, &err);
     code = trial_make_target(&command, &a->trial, &setup, &deployment, &target);

@@ -29,6 +29,26 @@ static bool add_words(const struct trial_arguments *a, struct trial_setup *s)
     return ok;
 }
 
+/* Servers are given theirs when they are started; this process, and nginx with it, takes the others. */
+static int part_cpus(const struct cli_command *command, const struct cli_numbers *servers)
+{
+    uint32_t all[CPUS_MAX], others[CPUS_MAX], n_all = cpus_list(all), n_others = 0, n_found = 0;
+    if (servers->n == 0) return CLI_GO_ON;
+    for (uint32_t i = 0; i < n_all; i++) {
+        bool is_server = false;
+        for (uint32_t k = 0; k < servers->n; k++) is_server |= servers->items[k] == all[i];
+        n_found += is_server;
+        if (!is_server) others[n_others++] = all[i];
+    }
+    if (n_found < servers->n)
+        return cli_usage_error(command,
+                               "--server-cpus: one is named twice, or may not be used (taskset -p $$)");
+    if (n_others == 0) return cli_usage_error(command, "--server-cpus: none is left for the client");
+    if (!cpus_bind(others, n_others))
+        return cli_usage_error(command, "--server-cpus: the system does not let this process choose");
+    return CLI_GO_ON;
+}
+
 int trial_setup_make(const struct cli_command *command, const struct trial_arguments *a,
                      uint32_t default_workers, struct trial_setup *s)
 {
@@ -46,7 +66,8 @@ int trial_setup_make(const struct cli_command *command, const struct trial_argum
     if (!add_words(a, s)) return cli_usage_error(command, "--serve: too many words");
     if (child_own_program(s->program, sizeof s->program, &err) != ONNXD_OK)
         return cli_fail(command->name, &err);
-    return load_make_plan(command, &a->load, &s->plan);
+    int code = part_cpus(command, &a->server_cpus);
+    return code == CLI_GO_ON ? load_make_plan(command, &a->load, &s->plan) : code;
 }
 
 int trial_make_target(const struct cli_command *command, const struct trial_arguments *a,
@@ -74,7 +95,10 @@ void trial_print_configuration(const struct trial_arguments *a, const struct tri
            a->tool == TRIAL_WRK ? 0.0 : (double)setup->plan.warm_up_ns / 1e9);
     printf("  requests  %s, %u different ones, %.0f bytes on average, %u row%s each\n", target->url.path,
            target->corpus.n, target->corpus.mean_bytes, a->load.batch, a->load.batch == 1 ? "" : "s");
-    printf("  machine   %u CPUs, which servers and client share\n", setup->n_cpus);
+    if (a->server_cpus.n == 0)
+        printf("  machine   %u CPUs, which servers and client share\n", setup->n_cpus);
+    else
+        printf("  machine   %u CPUs, %u of them for the servers alone\n", setup->n_cpus, a->server_cpus.n);
     fflush(stdout);
 }
 
@@ -97,6 +121,7 @@ void trial_print_split(const struct trial *t)
                "others of the same wake-up");
     print_part("all", s->request_us, s->requests, s->request_us, "from its first byte to its answer");
     if (s->runs > 0) printf("  batches  %9.2f rows a run\n", s->rows / s->runs);
+    if (s->wakeups > 0) printf("  wake-ups %9.2f rows each\n", t->rows_per_wakeup);
 }
 
 void trial_print_processes(const struct trial *t)
@@ -165,6 +190,9 @@ void trial_json(struct json_writer *w, const struct trial *t, const struct trial
     member(w, "max_us", t->median.max_ns / 1e3);
     member(w, "error_share", t->median.error_share);
     member(w, "server_cpu_us_per_request", t->server_cpu_us);
+    member(w, "server_cpu_system_share", t->system_share);
+    member(w, "server_waits_per_request", t->waits_per_request);
+    member(w, "rows_per_wakeup", t->rows_per_wakeup);
     member(w, "nginx_cpu_us_per_request", t->nginx_cpu_us);
     member(w, "client_cpu_us_per_request", t->median.client_cpu_us);
     member(w, "server_memory_bytes", t->memory_bytes);

@@ -2,6 +2,7 @@
 #ifndef ONNXD_TRIAL_PRINT_H
 #define ONNXD_TRIAL_PRINT_H
 
+#include "base/cpus.h"
 #include "bench/bottleneck.h"
 #include "json/json_writer.h"
 #include "onnxd_load_options.h"
@@ -10,6 +11,7 @@ struct trial_arguments {
     struct load_arguments load;
     const char *model, *repository, *path, *serve, *json;
     uint32_t workers, port;
+    struct cli_numbers server_cpus;
     int tool;
     bool quiet;
 };
@@ -28,6 +30,9 @@ struct trial_arguments {
      .max = 1024},                                                                                                \
     {"port", CLI_U32, CLI_AT(T, M.port), "PORT", "the port that clients use; 0 picks a free one", .max = 65535},  \
     {"serve", CLI_TEXT, CLI_AT(T, M.serve), "WORDS", "further options of onnxd serve, in one text"},              \
+    {"server-cpus", CLI_NUMBERS, CLI_AT(T, M.server_cpus), "LIST",                                                \
+     "processors that servers run on alone, such as 0,1; nginx and the client then run on the others",           \
+     .max = CPUS_MAX - 1, .hides_default = true},                                                                 \
     {"path", CLI_TEXT, CLI_AT(T, M.path), "PATH",                                                                 \
      "what is asked, such as /predict or /v2/models/NAME/infer; without it /predict, or v2 for binary rows"},     \
     {"tool", CLI_CHOICE, CLI_AT(T, M.tool), "onnxd|wrk", "what sends the load", .env = "TOOL"}
@@ -37,7 +42,7 @@ struct trial_setup { /* plain; texts of `words` live in it */
     char program[4096], workers[16], serve[1024];
     const char *words[DEPLOYMENT_MAX_WORDS + 1];
     struct load_options plan;
-    uint32_t n_cpus;
+    uint32_t n_cpus; /* of servers, nginx and client together */
 };
 
 /* Reads the options. CLI_GO_ON, or the exit code. */

@@ -61,3 +61,22 @@ uint32_t cpus_usable(void)
     uint32_t quota = cgroup_quota();
     return quota > 0 && quota < n ? quota : n;
 }
+
+uint32_t cpus_list(uint32_t *ret)
+{
+    cpu_set_t set;
+    uint32_t n = 0;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 0;
+    for (uint32_t cpu = 0; cpu < CPUS_MAX; cpu++)
+        if (CPU_ISSET(cpu, &set)) ret[n++] = cpu;
+    return n;
+}
+
+bool cpus_bind(const uint32_t *cpus, uint32_t n)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (uint32_t i = 0; i < n; i++)
+        if (cpus[i] < CPUS_MAX) CPU_SET(cpus[i], &set);
+    return sched_setaffinity(0, sizeof set, &set) == 0;
+}

@@ -4,8 +4,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "stats/sample.h"
+
 #define BUSY         0.9
 #define GOOD_SCALING 0.9
+#define SAME_WAKEUPS 0.9
 #define MB           1048576.0
 
 const char *bottleneck_name(enum bottleneck_kind kind)
@@ -114,22 +117,76 @@ uint32_t bottleneck_find(const struct trial *t, bool open_loop, uint32_t n_cpus,
     return f.n;
 }
 
-struct scaling scaling_judge(const struct trial *one, const struct trial *many, uint32_t n, uint32_t n_cpus)
+/* ---- scaling --------------------------------------------------------------------------------------- */
+
+static const char *grade(double efficiency)
 {
-    struct scaling s = {.rate = one->median.rate > 0 ? many->median.rate / one->median.rate / n : 0,
-                        .cpu = many->server_cpu_us > 0 ? one->server_cpu_us / many->server_cpu_us : 0};
-    double beside = many->client_cpus + many->nginx_cpus;
-    s.shared = n + beside > n_cpus + 0.1;
-    const char *word = s.rate >= GOOD_SCALING ? "good" : s.rate >= 0.7 ? "fair" : "poor";
-    const char *cpu_word = s.cpu >= GOOD_SCALING ? "good" : s.cpu >= 0.7 ? "fair" : "poor";
-    if (!s.shared)
-        snprintf(s.verdict, sizeof s.verdict, "%s: %u processes do %.2f times what one does", word, n,
-                 s.rate * n);
-    else
+    return efficiency >= GOOD_SCALING ? "good" : efficiency >= 0.7 ? "fair" : "poor";
+}
+
+/* The machine's work for a wake-up is shared by the rows that it brings: where their number differs, so does
+ * CPU per request, whatever the number of processes (docs/scaling.md). */
+static void tell_wakeups(const struct trial *one, const struct trial *many, char *out, size_t size)
+{
+    out[0] = 0;
+    if (one->rows_per_wakeup <= 0 || many->rows_per_wakeup <= 0) return;
+    double ratio = many->rows_per_wakeup / one->rows_per_wakeup;
+    if (ratio > SAME_WAKEUPS && ratio < 1 / SAME_WAKEUPS) return;
+    snprintf(out, size,
+             "; a wake-up brought %.2f rows in place of %.2f, which by itself changes what a row costs",
+             many->rows_per_wakeup, one->rows_per_wakeup);
+}
+
+static void compare_cpu(const struct trial *one, const struct trial *many, struct scaling *s)
+{
+    double ratios[TRIAL_MAX_ROUNDS];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < one->n_rounds && i < many->n_rounds; i++)
+        if (many->rounds[i].server_cpu_us > 0)
+            ratios[n++] = one->rounds[i].server_cpu_us / many->rounds[i].server_cpu_us;
+    if (n == 0) return;
+    sample_sort(ratios, n);
+    s->cpu = sample_median(ratios, n);
+    s->cpu_low = ratios[0];
+    s->cpu_high = ratios[n - 1];
+}
+
+struct scaling scaling_judge(const struct trial *one, const struct trial *many, uint32_t n,
+                             const struct scaling_ground *g)
+{
+    double growth = g->open_loop && !g->per_process ? 1 : n;
+    double beside = g->own_cpus ? 0 : many->client_cpus + many->nginx_cpus;
+    struct scaling s = {.rate = one->median.rate > 0 ? many->median.rate / one->median.rate / growth : 0,
+                        .shared = n + beside > g->n_cpus + 0.1};
+    char wakeups[192];
+    compare_cpu(one, many, &s);
+    tell_wakeups(one, many, wakeups, sizeof wakeups);
+    if (g->open_loop)
         snprintf(s.verdict, sizeof s.verdict,
-                 "%u processes%s and the client share %u CPUs, so the rate cannot grow %u-fold; in CPU per "
-                 "request, which "
-                 "is what %u processes cost where there are CPUs for them: %s (%.2f)",
-                 n, many->nginx_cpus > 0 ? ", nginx" : "", n_cpus, n, n, cpu_word, s.cpu);
+                 "%s: at this rate %u processes take %.2f times the CPU per request of one%s", grade(s.cpu),
+                 n, s.cpu > 0 ? 1 / s.cpu : 0, wakeups);
+    else if (!s.shared)
+        snprintf(s.verdict, sizeof s.verdict, "%s: %u processes do %.2f times what one does%s", grade(s.rate),
+                 n, s.rate * n, wakeups);
+    else
+        snprintf(
+            s.verdict, sizeof s.verdict,
+            "%u processes%s share %u CPU%s, so the rate cannot grow %u-fold; in CPU per request, which is "
+            "what %u processes cost where there are CPUs for them: %s (%.2f)%s",
+            n,
+            g->own_cpus            ? ""
+            : many->nginx_cpus > 0 ? ", nginx and the client"
+                                   : " and the client",
+            g->n_cpus, g->n_cpus == 1 ? "" : "s", n, n, grade(s.cpu), s.cpu, wakeups);
     return s;
+}
+
+void scaling_describe(const struct scaling_ground *g, const struct load_options *load, char *out, size_t size)
+{
+    const char *share = g->per_process ? "for each process" : "for all processes together";
+    if (g->open_loop)
+        snprintf(out, size, "constant rate: %.0f requests/s and %u connections %s",
+                 load_requests_asked(load) / ((double)load_total_ns(load) / 1e9), load->n_connections, share);
+    else
+        snprintf(out, size, "saturated (closed loop): %u connections %s", load->n_connections, share);
 }

@@ -43,15 +43,29 @@ const char *bottleneck_name(enum bottleneck_kind kind); /* "CPU-bound", "client-
 
 /* ---- scaling ---- */
 
+struct scaling_ground { /* what was the same for one process and for many */
+    uint32_t n_cpus;    /* of the machine, or those that servers alone run on */
+    bool own_cpus;      /* no client and no nginx run on them */
+    bool open_loop;     /* requests came by the clock */
+    bool per_process;   /* connections and rate grew with the processes */
+};
+
 struct scaling {
-    double rate; /* (rate of n / rate of 1) / n */
-    double cpu;  /* CPU a request of 1 / that of n: what scaling itself costs, however few CPUs there are */
-    bool
-        shared; /* there are fewer CPUs than processes and client want: `rate` then tells about the machine */
-    char verdict[320];
+    double rate; /* (rate of n / rate of 1) / n; by the clock at one rate for all: rate of n / rate of 1 */
+    double cpu;  /* CPU a request of 1 / that of n: what scaling itself costs, however few CPUs there are; the
+                    median of the rounds, of which each compares neighbours in time */
+    double cpu_low, cpu_high; /* of all rounds */
+    bool shared; /* there are fewer CPUs than processes and client want: a closed loop's `rate` then tells
+                    about the machine */
+    char verdict[512];
 };
 
 /* `one` and `many` have been finished; `many` had n processes. */
-struct scaling scaling_judge(const struct trial *one, const struct trial *many, uint32_t n, uint32_t n_cpus);
+struct scaling scaling_judge(const struct trial *one, const struct trial *many, uint32_t n,
+                             const struct scaling_ground *ground);
+
+/* The load and where it leaves the servers, such as "closed loop, 64 connections for each process". */
+void scaling_describe(const struct scaling_ground *ground, const struct load_options *load, char *out,
+                      size_t size);
 
 #endif

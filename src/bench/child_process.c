@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "base/error.h"
 
 #define POLL_NS (2 * NS_PER_MS)
@@ -32,6 +32,13 @@ static int open_output(void)
     return fd;
 }
 
+/* Tells the parent why the program does not begin. */
+static void report_and_exit(int report_fd, int error)
+{
+    (void)!write(report_fd, &error, sizeof error);
+    _exit(127);
+}
+
 static void become(const struct child_options *o, int output_fd, int report_fd, pid_t parent)
 {
     sigset_t none;
@@ -41,21 +48,14 @@ static void become(const struct child_options *o, int output_fd, int report_fd, 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    if (o->cpu >= 0) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET((unsigned)o->cpu, &set);
-        (void)sched_setaffinity(0, sizeof set, &set); /* a hint: where it is not allowed it runs anywhere */
-    }
+    if (o->n_cpus > 0 && !cpus_bind(o->cpus, o->n_cpus)) report_and_exit(report_fd, errno);
     int null_fd = open("/dev/null", O_RDONLY);
     if (null_fd >= 0) dup2(null_fd, STDIN_FILENO);
     dup2(output_fd, STDOUT_FILENO);
     dup2(output_fd, STDERR_FILENO);
     for (const char *const *e = o->environment; e != NULL && *e != NULL; e++) putenv((char *)(uintptr_t)*e);
     execvp(o->argv[0], (char *const *)(uintptr_t)o->argv);
-    int error = errno;
-    (void)!write(report_fd, &error, sizeof error);
-    _exit(127);
+    report_and_exit(report_fd, errno);
 }
 
 onnxd_status child_start(const struct child_options *options, struct child *ret, onnxd_error *err)

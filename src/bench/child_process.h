@@ -28,9 +28,9 @@
 struct child_options {
     const char *const *argv;        /* ends with NULL; argv[0] is a path, or a name looked for in PATH */
     const char *const *environment; /* further "NAME=value", ends with NULL; NULL: none */
-    int cpu;                        /* runs on this CPU alone; CHILD_ANY_CPU: wherever */
+    const uint32_t *cpus;           /* [n_cpus]: runs on these alone; n_cpus 0: wherever its parent may */
+    uint32_t n_cpus;
 };
-#define CHILD_ANY_CPU (-1)
 
 struct child {
     pid_t pid; /* also the process group; 0: none */
@@ -73,7 +73,8 @@ ONNXD_MUST_USE onnxd_status child_own_program(char *ret_path, size_t size, onnxd
 struct process_usage { /* counts are totals since the start of the process */
     pid_t pid;
     char name[20];
-    uint64_t cpu_ns; /* user and system, all its threads */
+    uint64_t cpu_ns;    /* user and system, all its threads */
+    uint64_t system_ns; /* of it in the kernel, in ticks of 1/100 s mostly */
     uint64_t resident_bytes;
     uint32_t n_threads;
     uint64_t n_waits;     /* gave the CPU up: it had to wait for something (voluntary switches) */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "net/net_socket.h"
@@ -56,8 +57,8 @@ static onnxd_status check_descriptors(const struct deployment_options *o, onnxd_
 void nginx_config_write(const struct nginx_config *c, struct buf *buf)
 {
     static const char *const temporary[] = {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"};
-    buf_printf(buf, "daemon off;\n%sworker_processes auto;\npid %s/nginx.pid;\nerror_log stderr error;\n",
-               c->as_root ? "user root;\n" : "", c->folder);
+    buf_printf(buf, "daemon off;\n%sworker_processes %u;\npid %s/nginx.pid;\nerror_log stderr error;\n",
+               c->as_root ? "user root;\n" : "", c->n_workers, c->folder);
     uint32_t room = 2 * c->connections + 64 < 1024 ? 1024 : 2 * c->connections + 64;
     buf_printf(buf, "worker_rlimit_nofile %u;\nevents {\n    worker_connections %u;\n}\n", room + 64, room);
     buf_append_text(buf, "http {\n    access_log off;\n    keepalive_requests 1000000000;\n"
@@ -87,7 +88,8 @@ static onnxd_status write_config(const struct deployment *d, uint32_t connection
                                  onnxd_error *err)
 {
     struct buf buf;
-    struct nginx_config config = {d->folder, d->port, d->ports, d->n_servers, connections, geteuid() == 0};
+    struct nginx_config config = {d->folder,   d->port,       d->ports,      d->n_servers,
+                                  connections, cpus_usable(), geteuid() == 0};
     snprintf(path, size, "%s/nginx.conf", d->folder);
     buf_init(&buf, 1 << 20);
     nginx_config_write(&config, &buf);
@@ -130,7 +132,7 @@ static onnxd_status start_nginx(struct deployment *d, const struct deployment_op
     if (status != ONNXD_OK) return status;
     snprintf(prefix, sizeof prefix, "%s/", d->folder);
     const char *const words[] = {find_nginx(), "-p", prefix, "-e", "stderr", "-c", path, NULL};
-    status = child_start(&(struct child_options){.argv = words, .cpu = CHILD_ANY_CPU}, &d->nginx, err);
+    status = child_start(&(struct child_options){.argv = words}, &d->nginx, err);
     if (status == ONNXD_ERR_NOT_FOUND)
         return error_set(
             err, status,
@@ -163,7 +165,7 @@ static onnxd_status start_server(struct deployment *d, const struct deployment_o
         words[n++] = processes_text;
     }
     words[n] = NULL;
-    struct child_options child = {.argv = words, .cpu = CHILD_ANY_CPU};
+    struct child_options child = {.argv = words, .cpus = o->server_cpus, .n_cpus = o->n_server_cpus};
     onnxd_status status = child_start(&child, &d->servers[d->n_servers], err);
     if (status == ONNXD_OK) d->n_servers++;
     return status;

@@ -5,7 +5,8 @@
  *     deployment_stop(&d);
  *
  * Behind nginx every server is a process of its own with a port of its own; the configuration that is written
- * for nginx spreads requests by least_conn over keep-alive connections, with a worker for each CPU.
+ * for nginx spreads requests by least_conn over keep-alive connections, with a worker for each CPU that this
+ * process may run on.
  *
  * Everything started is stopped by deployment_stop, and goes when this process goes (child_process.h).
  * Threads: the main thread. */
@@ -25,8 +26,10 @@ struct deployment_options {
     const char *const *words; /* further words of `onnxd serve`, such as --model F; ends with NULL */
     enum deployment_kind kind;
     uint32_t n_processes;
-    uint32_t connections; /* that nginx must be able to take */
-    uint16_t port;        /* clients'; 0: a free one */
+    uint32_t connections;        /* that nginx must be able to take */
+    uint16_t port;               /* clients'; 0: a free one */
+    const uint32_t *server_cpus; /* [n_server_cpus] that servers run on alone; n_server_cpus 0: wherever */
+    uint32_t n_server_cpus;
 };
 
 struct deployment {
@@ -64,6 +67,7 @@ struct nginx_config {
     const uint16_t *upstreams; /* [n] ports */
     uint32_t n;
     uint32_t connections;
+    uint32_t n_workers;
     bool as_root; /* workers keep the user, who can reach the folder */
 };
 

@@ -63,7 +63,7 @@ onnxd_status modes_engine_serve(struct modes_engine *e, const struct modes_optio
         program, "serve",     "--model", model,         "--engine", engine_word(e->engine), "--port",
         "0",     "--workers", workers,   "--max-batch", batch,      "--max-body-bytes",     bytes,
         NULL};
-    status = child_start(&(struct child_options){.argv = argv, .cpu = CHILD_ANY_CPU}, &e->server, err);
+    status = child_start(&(struct child_options){.argv = argv}, &e->server, err);
     if (status == ONNXD_OK) status = find_port(e, err);
     return status;
 }

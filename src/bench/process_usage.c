@@ -70,6 +70,7 @@ bool process_usage_read(pid_t pid, struct process_usage *ret)
         if (field == 3 && (*at == 'Z' || *at == 'X')) return false;
         uint64_t value = strtoull(at, NULL, 10);
         if (field == 14 || field == 15) u.cpu_ns += value * tick_ns;
+        if (field == 15) u.system_ns = value * tick_ns;
         if (field == 20) u.n_threads = (uint32_t)value;
         if (field == 24) u.resident_bytes = value * page;
         if (field == 42) u.io_wait_ns = value * tick_ns;

@@ -23,6 +23,7 @@ static const struct {
     {"nv_inference_compute_input_duration_us", offsetof(struct server_split, parse_us)},
     {"nv_inference_compute_infer_duration_us", offsetof(struct server_split, run_us)},
     {"nv_inference_compute_output_duration_us", offsetof(struct server_split, write_us)},
+    {"onnxd_wakeups_total", offsetof(struct server_split, wakeups)},
 };
 enum { N_FIGURES = sizeof figures / sizeof figures[0] };
 

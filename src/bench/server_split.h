@@ -13,6 +13,7 @@
 struct server_split { /* totals; microseconds summed over requests */
     double requests, failures, rows, runs;
     double request_us, queue_us, parse_us, run_us, write_us;
+    double wakeups; /* turns of the event loops */
 };
 
 /* Adds what the text tells. False when it holds none of the names. */

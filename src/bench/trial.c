@@ -192,7 +192,7 @@ static onnxd_status run_wrk(struct watch *w, const struct load_target *target, s
     const char *const words[] = {"wrk", threads, connections, duration, "--latency", "-s", script, url, NULL};
     struct child wrk = {0};
     double before_s = children_cpu_s();
-    status = child_start(&(struct child_options){.argv = words, .cpu = CHILD_ANY_CPU}, &wrk, err);
+    status = child_start(&(struct child_options){.argv = words}, &wrk, err);
     if (status == ONNXD_ERR_NOT_FOUND)
         status = error_set(err, status, "wrk is not installed: 'apt-get install wrk', or --tool onnxd");
     if (status == ONNXD_OK) status = follow_wrk(w, &wrk, seconds, err);
@@ -229,27 +229,34 @@ static void add_split(struct server_split *into, const struct server_split *from
     *into = server_split_since(&negative, into);
 }
 
+static void add_counts(struct process_usage *into, const struct process_usage *from, int sign)
+{
+    uint64_t factor = (uint64_t)(int64_t)sign; /* modulo 2^64 */
+    into->cpu_ns += factor * from->cpu_ns;
+    into->system_ns += factor * from->system_ns;
+    into->n_waits += factor * from->n_waits;
+    into->n_displaced += factor * from->n_displaced;
+    into->io_wait_ns += factor * from->io_wait_ns;
+}
+
 /* Processes that came meanwhile count from zero, those that went are left out. */
+static double servers_used_ns(const struct process_usage *usage, uint32_t n_servers)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < n_servers; i++) sum += (double)usage[i].cpu_ns;
+    return sum;
+}
+
 static void add_usage(struct trial *t, const struct process_usage *before, uint32_t n_before,
                       const struct process_usage *after, uint32_t n_after, uint32_t n_servers)
 {
     struct process_usage sums[CHILD_MAX_PROCESSES];
     for (uint32_t i = 0; i < n_after; i++) {
         sums[i] = after[i];
-        for (uint32_t k = 0; k < n_before; k++) {
-            if (before[k].pid != after[i].pid) continue;
-            sums[i].cpu_ns -= before[k].cpu_ns;
-            sums[i].n_waits -= before[k].n_waits;
-            sums[i].n_displaced -= before[k].n_displaced;
-            sums[i].io_wait_ns -= before[k].io_wait_ns;
-        }
-        for (uint32_t k = 0; k < t->n_processes; k++) {
-            if (t->processes[k].pid != after[i].pid) continue;
-            sums[i].cpu_ns += t->processes[k].cpu_ns;
-            sums[i].n_waits += t->processes[k].n_waits;
-            sums[i].n_displaced += t->processes[k].n_displaced;
-            sums[i].io_wait_ns += t->processes[k].io_wait_ns;
-        }
+        for (uint32_t k = 0; k < n_before; k++)
+            if (before[k].pid == after[i].pid) add_counts(&sums[i], &before[k], -1);
+        for (uint32_t k = 0; k < t->n_processes; k++)
+            if (t->processes[k].pid == after[i].pid) add_counts(&sums[i], &t->processes[k], 1);
     }
     memcpy(t->processes, sums, n_after * sizeof *sums);
     t->n_processes = n_after;
@@ -280,14 +287,14 @@ onnxd_status trial_round(struct trial *t, const struct trial_plan *plan, struct 
     struct server_split split_before, split_after;
     struct load_target here = *target;
     struct trial_round round = {0};
-    uint32_t n_servers;
+    uint32_t n_servers, n_servers_before;
     if (t->n_rounds == TRIAL_MAX_ROUNDS)
         return error_set(err, ONNXD_ERR_LIMIT, "more than %d rounds", TRIAL_MAX_ROUNDS);
     here.url.port = d->port;
     snprintf(here.url.authority, sizeof here.url.authority, "127.0.0.1:%u", d->port);
     onnxd_status status = ask_servers(d, &split_before, err);
     if (status != ONNXD_OK) return status;
-    uint32_t n_before = deployment_usage(d, before, &n_servers);
+    uint32_t n_before = deployment_usage(d, before, &n_servers_before);
     struct load_machine machine_before = load_machine_read();
     struct watch watch = {.trial = t, .plan = plan, .deployment = d, .start_ns = monotonic_ns()};
     status = measure(&watch, &here, ret_last, &round, err);
@@ -300,6 +307,9 @@ onnxd_status trial_round(struct trial *t, const struct trial_plan *plan, struct 
     struct server_split since = server_split_since(&split_before, &split_after);
     add_split(&t->split, &since);
     add_usage(t, before, n_before, after, n_after, n_servers);
+    double used_ns = servers_used_ns(after, n_servers) - servers_used_ns(before, n_servers_before);
+    double answered = since.requests + since.failures;
+    round.server_cpu_us = answered > 0 ? used_ns / 1e3 / answered : 0;
     t->rounds[t->n_rounds++] = round;
     return ONNXD_OK;
 }
@@ -322,7 +332,8 @@ static void find_medians(struct trial *t)
         offsetof(struct trial_round, p99_ns),        offsetof(struct trial_round, p999_ns),
         offsetof(struct trial_round, max_ns),        offsetof(struct trial_round, error_share),
         offsetof(struct trial_round, client_cpu_us), offsetof(struct trial_round, client_busy),
-        offsetof(struct trial_round, steal_cpus),    offsetof(struct trial_round, seconds)};
+        offsetof(struct trial_round, server_cpu_us), offsetof(struct trial_round, steal_cpus),
+        offsetof(struct trial_round, seconds)};
     t->median = t->rounds[t->n_rounds - 1];
     for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
         double value = median_of(t, offsets[i]);
@@ -348,7 +359,7 @@ static double find_growth(const struct trial *t)
 
 void trial_finish(struct trial *t)
 {
-    double answered = t->split.requests + t->split.failures, waits = 0, io_ns = 0;
+    double answered = t->split.requests + t->split.failures, waits = 0, io_ns = 0, cpu_ns = 0, system_ns = 0;
     if (t->n_rounds == 0) return;
     find_medians(t);
     double per_request = answered > 0 ? 1e-3 / answered : 0,
@@ -356,12 +367,14 @@ void trial_finish(struct trial *t)
     t->server_cpu_us = t->nginx_cpu_us = t->server_cpus = t->nginx_cpus = t->memory_bytes =
         t->busiest_server = 0;
     for (uint32_t i = 0; i < t->n_processes; i++) {
-        double cpu_ns = (double)t->processes[i].cpu_ns;
+        double used_ns = (double)t->processes[i].cpu_ns;
         bool server = i < t->n_server_processes;
-        *(server ? &t->server_cpu_us : &t->nginx_cpu_us) += cpu_ns * per_request;
-        *(server ? &t->server_cpus : &t->nginx_cpus) += cpu_ns * per_second;
+        *(server ? &t->server_cpu_us : &t->nginx_cpu_us) += used_ns * per_request;
+        *(server ? &t->server_cpus : &t->nginx_cpus) += used_ns * per_second;
         if (!server) continue;
-        t->busiest_server = fmax(t->busiest_server, cpu_ns * per_second);
+        t->busiest_server = fmax(t->busiest_server, used_ns * per_second);
+        cpu_ns += used_ns;
+        system_ns += (double)t->processes[i].system_ns;
         t->memory_bytes += (double)t->processes[i].resident_bytes;
         waits += (double)t->processes[i].n_waits;
         io_ns += (double)t->processes[i].io_wait_ns;
@@ -371,5 +384,7 @@ void trial_finish(struct trial *t)
                            t->foreign_s * per_second * 1e9 - t->server_cpus - t->nginx_cpus - t->client_cpus);
     t->waits_per_request = answered > 0 ? waits / answered : 0;
     t->io_wait_share = io_ns * per_second;
+    t->rows_per_wakeup = t->split.wakeups > 0 ? t->split.rows / t->split.wakeups : 0;
+    t->system_share = cpu_ns > 0 ? system_ns / cpu_ns : 0;
     t->memory_growth_bytes_s = find_growth(t);
 }

@@ -21,6 +21,7 @@ struct trial_round {                              /* what a client says of one r
     double rate, p50_ns, p99_ns, p999_ns, max_ns; /* p999: 0 where unknown */
     double error_share;
     double client_cpu_us, client_busy; /* a request; the busiest thread, 0..1 */
+    double server_cpu_us;              /* a request */
     double steal_cpus, seconds;
     bool client_limited;
     char verdict[256];
@@ -39,6 +40,8 @@ struct trial {
     double foreign_s;                                    /* CPU seconds of everybody, of all rounds */
     double busiest_server;                               /* CPUs that the busiest server process used */
     double waits_per_request, io_wait_share;             /* of the servers */
+    double rows_per_wakeup;                              /* the servers' loops; 0: unknown */
+    double system_share;                                 /* of the servers' CPU, spent in the kernel: 0..1 */
     double memory_bytes, memory_growth_bytes_s; /* of the servers; growth over the later two thirds */
     double memory_at_s[TRIAL_MAX_MEMORY], memory[TRIAL_MAX_MEMORY];
     uint32_t n_memory;

@@ -112,6 +112,15 @@ double load_requests_asked(const struct load_options *options)
     return n;
 }
 
+void load_multiply(struct load_options *options, uint32_t factor)
+{
+    options->n_connections *= factor;
+    for (uint32_t i = 0; i < options->n_stages; i++) {
+        options->stages[i].rate_from *= factor;
+        options->stages[i].rate_to *= factor;
+    }
+}
+
 onnxd_status load_url_parse(const char *text, struct load_url *ret, onnxd_error *err)
 {
     struct load_url url = {.tls = strncmp(text, "https://", 8) == 0};

@@ -51,6 +51,9 @@ uint64_t load_total_ns(const struct load_options *options); /* of all stages */
 /* The rate asked for at a time after the first stage's start (before it: that of its start). */
 double load_rate_at(const struct load_options *options, int64_t at_ns);
 
+/* `factor` times the connections and the rates. */
+void load_multiply(struct load_options *options, uint32_t factor);
+
 /* How many requests the stages ask for in all; 0 for a closed loop. */
 double load_requests_asked(const struct load_options *options);
 

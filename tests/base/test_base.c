@@ -130,6 +130,21 @@ static void cgroup_quota_is_rounded_up(void **state)
     assert_true(cpus_usable() >= 1);
 }
 
+static void a_thread_is_bound_to_processors(void **state)
+{
+    (void)state;
+    uint32_t all[CPUS_MAX], now[CPUS_MAX], n_all = cpus_list(all);
+    assert_in_range(n_all, 1, CPUS_MAX);
+    assert_true(cpus_bind(&all[n_all - 1], 1));
+    assert_int_equal(cpus_list(now), 1);
+    assert_int_equal(now[0], all[n_all - 1]);
+    assert_true(cpus_bind(all, n_all));
+    assert_int_equal(cpus_list(now), n_all);
+    uint32_t absent = CPUS_MAX;
+    assert_false(cpus_bind(&absent, 1));
+    assert_false(cpus_bind(all, 0));
+}
+
 static void error_messages_stay_on_one_line(void **state)
 {
     (void)state;
@@ -229,6 +244,7 @@ int main(void)
         cmocka_unit_test(rng_draws_from_its_distributions),
         cmocka_unit_test(rng_streams_repeat_and_differ),
         cmocka_unit_test(cgroup_quota_is_rounded_up),
+        cmocka_unit_test(a_thread_is_bound_to_processors),
         cmocka_unit_test(error_messages_stay_on_one_line),
         cmocka_unit_test(file_replace_then_read_gives_the_same_bytes),
         cmocka_unit_test(a_folder_is_made_once),

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "bench/bottleneck.h"
 
 static struct trial *make_trial(void)
@@ -81,22 +82,71 @@ static void growing_memory_is_told_from_settling(void **state)
     }
 }
 
+static void set_cpu(struct trial *t, double first, double second, double third)
+{
+    const double us[] = {first, second, third};
+    t->n_rounds = 3;
+    for (uint32_t i = 0; i < t->n_rounds; i++) t->rounds[i].server_cpu_us = us[i];
+}
+
 static void scaling_tells_rate_and_cost_apart(void **state)
 {
     (void)state;
     struct trial *one = make_trial(), *many = make_trial();
-    one->server_cpu_us = 6;
-    many->server_cpu_us = 6.3;
+    struct scaling_ground ground = {.n_cpus = 8};
+    set_cpu(one, 6, 6, 9);
+    set_cpu(many, 6.3, 12, 9);
     many->median.rate = 38000;
     many->client_cpus = 0.5;
-    struct scaling s = scaling_judge(one, many, 4, 8);
+    struct scaling s = scaling_judge(one, many, 4, &ground);
     assert_true(fabs(s.rate - 0.95) < 1e-9 && fabs(s.cpu - 6 / 6.3) < 1e-9 && !s.shared);
+    assert_true(s.cpu_low == 0.5 && s.cpu_high == 1);
     assert_non_null(strstr(s.verdict, "good: 4 processes do 3.80 times what one does"));
-    s = scaling_judge(one, many, 4, 2);
+    ground.n_cpus = 2;
+    s = scaling_judge(one, many, 4, &ground);
     assert_true(s.shared);
-    assert_non_null(strstr(s.verdict, "share 2 CPUs"));
+    assert_non_null(strstr(s.verdict, "4 processes and the client share 2 CPUs"));
+    ground.own_cpus = true;
+    assert_non_null(strstr(scaling_judge(one, many, 4, &ground).verdict, "4 processes share 2 CPUs"));
+    assert_false(scaling_judge(one, many, 2, &ground).shared); /* the client is elsewhere */
+    ground.n_cpus = 8;
     many->median.rate = 12000;
-    assert_non_null(strstr(scaling_judge(one, many, 4, 8).verdict, "poor"));
+    assert_non_null(strstr(scaling_judge(one, many, 4, &ground).verdict, "poor"));
+    free(one);
+    free(many);
+}
+
+static void scaling_by_the_clock_is_judged_by_cost(void **state)
+{
+    (void)state;
+    struct trial *one = make_trial(), *many = make_trial();
+    struct scaling_ground ground = {.n_cpus = 2, .open_loop = true};
+    set_cpu(one, 6, 6, 6);
+    set_cpu(many, 8, 8, 8);
+    struct scaling s = scaling_judge(one, many, 4, &ground);
+    assert_true(fabs(s.rate - 1) < 1e-9 && fabs(s.cpu - 0.75) < 1e-9);
+    assert_non_null(strstr(s.verdict, "fair: at this rate 4 processes take 1.33 times the CPU"));
+    assert_null(strstr(s.verdict, "wake-up"));
+    ground.per_process = true;
+    many->median.rate = 40000;
+    assert_true(fabs(scaling_judge(one, many, 4, &ground).rate - 1) < 1e-9);
+    one->rows_per_wakeup = 3;
+    many->rows_per_wakeup = 2.8;
+    assert_null(strstr(scaling_judge(one, many, 4, &ground).verdict, "wake-up"));
+    many->rows_per_wakeup = 1.5; /* which alone explains a difference */
+    assert_non_null(
+        strstr(scaling_judge(one, many, 4, &ground).verdict, "brought 1.50 rows in place of 3.00"));
+
+    struct load_options load = {.n_connections = 64, .n_stages = 1, .stages = {{NS_PER_S, 500, 500}}};
+    char text[160];
+    scaling_describe(&ground, &load, text, sizeof text);
+    assert_string_equal(text, "constant rate: 500 requests/s and 64 connections for each process");
+    load_multiply(&load, 4);
+    assert_true(load.n_connections == 256 && load.stages[0].rate_from == 2000 &&
+                load.stages[0].rate_to == 2000);
+    ground = (struct scaling_ground){.n_cpus = 2};
+    scaling_describe(&ground, &load, text, sizeof text);
+    assert_string_equal(text, "saturated (closed loop): 256 connections for all processes together");
     free(one);
     free(many);
 }
@@ -104,15 +154,17 @@ static void scaling_tells_rate_and_cost_apart(void **state)
 static void metrics_are_summed(void **state)
 {
     (void)state;
-    static const char text[] = "# HELP nv_inference_count Rows\n# TYPE nv_inference_count counter\n"
-                               "nv_inference_count{model=\"a b\",version=\"1\"} 10\n"
-                               "nv_inference_count{model=\"b\",version=\"2\"} 5\n"
-                               "nv_inference_request_success{model=\"a\"} 7\nnv_inference_countdown 99\n"
-                               "nv_inference_queue_duration_us{model=\"a\"} 1.5e3\n"
-                               "nv_inference_request_failure{reason=\"OTHER\"} 2\nother 3";
+    static const char text[] =
+        "# HELP nv_inference_count Rows\n# TYPE nv_inference_count counter\n"
+        "nv_inference_count{model=\"a b\",version=\"1\"} 10\n"
+        "nv_inference_count{model=\"b\",version=\"2\"} 5\n"
+        "nv_inference_request_success{model=\"a\"} 7\nnv_inference_countdown 99\n"
+        "nv_inference_queue_duration_us{model=\"a\"} 1.5e3\n"
+        "nv_inference_request_failure{reason=\"OTHER\"} 2\nonnxd_wakeups_total 4\nother 3";
     struct server_split split = {0}, zero = {0};
     assert_true(server_split_read(text, sizeof text - 1, &split));
-    assert_true(split.rows == 15 && split.requests == 7 && split.queue_us == 1500 && split.failures == 2);
+    assert_true(split.rows == 15 && split.requests == 7 && split.queue_us == 1500 && split.failures == 2 &&
+                split.wakeups == 4);
     struct server_split since = server_split_since(&split, &zero);
     assert_true(since.rows == -15 && since.requests == -7);
     static const char nothing[] = "a 1\n\n{ 2\nnv_inference_count";
@@ -144,12 +196,12 @@ static void nginx_is_told_of_every_server(void **state)
 {
     (void)state;
     static const uint16_t ports[] = {1234, 2345};
-    struct nginx_config config = {"/tmp/x", 8080, ports, 2, 3000, true};
+    struct nginx_config config = {"/tmp/x", 8080, ports, 2, 3000, 3, true};
     struct buf buf;
     buf_init(&buf, 65536);
     nginx_config_write(&config, &buf);
     buf_append_char(&buf, 0);
-    static const char *const pieces[] = {"worker_processes auto;",
+    static const char *const pieces[] = {"worker_processes 3;",
                                          "least_conn;",
                                          "server 127.0.0.1:1234;",
                                          "server 127.0.0.1:2345;",
@@ -169,6 +221,7 @@ int main(void)
         cmocka_unit_test(each_limit_is_found),
         cmocka_unit_test(growing_memory_is_told_from_settling),
         cmocka_unit_test(scaling_tells_rate_and_cost_apart),
+        cmocka_unit_test(scaling_by_the_clock_is_judged_by_cost),
         cmocka_unit_test(metrics_are_summed),
         cmocka_unit_test(wrk_is_read),
         cmocka_unit_test(nginx_is_told_of_every_server),

@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "bench/child_process.h"
 
 static struct child start_shell(const char *script)
@@ -16,7 +18,7 @@ static struct child start_shell(const char *script)
     const char *const argv[] = {"sh", "-c", script, NULL};
     struct child child;
     onnxd_error err;
-    assert_ok(child_start(&(struct child_options){.argv = argv, .cpu = CHILD_ANY_CPU}, &child, &err), err);
+    assert_ok(child_start(&(struct child_options){.argv = argv}, &child, &err), err);
     return child;
 }
 
@@ -55,8 +57,8 @@ static void a_child_that_ends_early_is_told_with_its_last_words(void **state)
     assert_int_equal(code, 128 + 9);
     child_stop(&child, 0);
     const char *const absent[] = {"/nowhere/program", NULL};
-    assert_fails(child_start(&(struct child_options){.argv = absent, .cpu = CHILD_ANY_CPU}, &child, &err),
-                 ONNXD_ERR_NOT_FOUND, err, "/nowhere/program");
+    assert_fails(child_start(&(struct child_options){.argv = absent}, &child, &err), ONNXD_ERR_NOT_FOUND, err,
+                 "/nowhere/program");
 }
 
 static void output_is_bounded_and_environments_are_given(void **state)
@@ -67,7 +69,8 @@ static void output_is_bounded_and_environments_are_given(void **state)
     const char *const argv[] = {"sh", "-c", "echo $ONNXD_X; exec head -c 3000000 /dev/zero", NULL};
     const char *const environment[] = {"ONNXD_X=y z", NULL};
     struct child child;
-    assert_ok(child_start(&(struct child_options){argv, environment, 0}, &child, &err), err);
+    assert_ok(child_start(&(struct child_options){.argv = argv, .environment = environment}, &child, &err),
+              err);
     assert_ok(child_wait(&child, 30 * NS_PER_S, &code, &err), err);
     assert_int_not_equal(code, 0); /* head could not write it all */
     char *output = child_output(&child);
@@ -95,6 +98,27 @@ static void whole_groups_are_stopped_and_counted(void **state)
     child_stop(&child, 10 * NS_PER_MS);
     child.pid = group;
     assert_int_equal(child_usage(&child, usage, CHILD_MAX_PROCESSES), 0);
+}
+
+static void a_child_is_bound_to_processors(void **state)
+{
+    (void)state;
+    onnxd_error err;
+    uint32_t all[CPUS_MAX], n = cpus_list(all), absent = CPUS_MAX - 1;
+    char line[64], expected[64];
+    const char *const argv[] = {"sh", "-c", "grep ^Cpus_allowed_list: /proc/self/status", NULL};
+    struct child child;
+    assert_ok(
+        child_start(&(struct child_options){.argv = argv, .cpus = &all[n - 1], .n_cpus = 1}, &child, &err),
+        err);
+    assert_ok(child_wait_text(&child, "Cpus_", 30 * NS_PER_S, line, sizeof line, &err), err);
+    snprintf(expected, sizeof expected, "Cpus_allowed_list:\t%u", all[n - 1]);
+    assert_string_equal(line, expected);
+    child_stop(&child, 0);
+    if (all[n - 1] == absent) return; /* the largest machine there can be */
+    assert_fails(
+        child_start(&(struct child_options){.argv = argv, .cpus = &absent, .n_cpus = 1}, &child, &err),
+        ONNXD_ERR_IO, err, "cannot be started");
 }
 
 static void processor_time_is_counted(void **state)
@@ -128,9 +152,7 @@ static void children_go_when_their_parent_is_killed(void **state)
         struct child child = {0};
         const char *const argv[] = {"sleep", "1000", NULL};
         onnxd_error err;
-        if (child_start(&(struct child_options){.argv = argv, .cpu = CHILD_ANY_CPU}, &child, &err) !=
-            ONNXD_OK)
-            _exit(1);
+        if (child_start(&(struct child_options){.argv = argv}, &child, &err) != ONNXD_OK) _exit(1);
         (void)!write(ends[1], &child.pid, sizeof child.pid);
         raise(SIGKILL);
     }
@@ -149,6 +171,7 @@ int main(void)
         cmocka_unit_test(a_child_that_ends_early_is_told_with_its_last_words),
         cmocka_unit_test(output_is_bounded_and_environments_are_given),
         cmocka_unit_test(whole_groups_are_stopped_and_counted),
+        cmocka_unit_test(a_child_is_bound_to_processors),
         cmocka_unit_test(processor_time_is_counted),
         cmocka_unit_test(children_go_when_their_parent_is_killed),
     };
