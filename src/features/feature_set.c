@@ -67,14 +67,6 @@ uint32_t feature_set_find(const struct feature_set *set, const char *name, size_
     return map_get(&set->by_name, name, n); /* MAP_NONE is FEATURE_NO_FIELD */
 }
 
-uint32_t feature_set_find_near(const struct feature_set *set, const char *name, size_t n, uint32_t likely)
-{
-    if (likely < set->n_fields && set->fields[likely].name_len == n &&
-        memcmp(set->fields[likely].name, name, n) == 0)
-        return likely;
-    return feature_set_find(set, name, n);
-}
-
 _Static_assert(MAP_NONE == FEATURE_NO_FIELD, "feature_set_find hands on what the map says");
 
 const char *feature_set_names(const struct feature_set *set)

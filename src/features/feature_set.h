@@ -87,11 +87,6 @@ enum feature_kind feature_set_field_kind(const struct feature_set *set,
 const char *feature_set_field_name(const struct feature_set *set, uint32_t field);
 uint32_t feature_set_find(const struct feature_set *set, const char *name,
                           size_t n); /* or FEATURE_NO_FIELD */
-
-/* The same, faster when it is field `likely`, which may be any number. */
-uint32_t feature_set_find_near(const struct feature_set *set, const char *name, size_t n, uint32_t likely);
-
-/* The fields that feed features, "weekday, hour, ..."; cut short with "..." when there are many. */
 const char *feature_set_names(const struct feature_set *set);
 
 const struct feature_records *feature_set_records(const struct feature_set *set);

@@ -214,8 +214,22 @@ float decimal_to_f32(const struct decimal *d)
     return value;
 }
 
+/* Numbers as people write them: digits and power of ten are both exact, so that one division rounds right
+ * (Clinger 1990). */
+static inline bool is_short(const struct decimal *d)
+{
+    return d->digits < 1ull << 53 && d->exponent <= 0 && d->exponent >= -22;
+}
+
 double decimal_to_f64(const struct decimal *d)
 {
+    static const double pow10[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    if (is_short(d)) {
+        double whole = (double)(int64_t)d->digits;
+        double value = d->exponent == 0 ? whole : whole / pow10[-d->exponent];
+        return d->negative ? -value : value;
+    }
     uint64_t bits = to_bits(d, (struct decimal_format){52, 1023}) | (uint64_t)d->negative << 63;
     double value;
     memcpy(&value, &bits, sizeof value);

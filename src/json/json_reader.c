@@ -184,6 +184,51 @@ bool json_next_key(struct json_reader *r, struct json_text *ret_key)
     return true;
 }
 
+bool json_next_key_noted(struct json_reader *r, struct json_text *ret_key, struct json_key_note *note)
+{
+    const char *start = r->at;
+    bool first = r->status == ONNXD_OK && r->levels[r->depth - 1].n == 0;
+    struct json_text key;
+    note->n_words = 0;
+    if (!json_next_key(r, &key)) return false;
+    size_t n = (size_t)(r->at - start);
+    if (n <= sizeof note->words) {
+        memset(note->words, 0, sizeof note->words);
+        memcpy(note->words, start, n);
+        unsigned n_last = 1 + (unsigned)(n - 1) % 8; /* bytes of the last word */
+        note->last_mask = UINT64_MAX >> (64 - 8 * n_last);
+        note->n_words = (uint8_t)((n + 7) / 8);
+        note->n = (uint8_t)n;
+        note->key_at = (uint8_t)(key.raw - start);
+        note->n_key = (uint8_t)key.n_raw;
+        note->escaped = key.escaped;
+        note->first = first;
+    }
+    *ret_key = key;
+    return true;
+}
+
+bool json_next_key_again(struct json_reader *r, const struct json_key_note *note)
+{
+    const char *at = r->at;
+    unsigned last = note->n_words - 1u;
+    if (note->n_words == 0 || r->status != ONNXD_OK || (size_t)(r->end - at) < 8 * (size_t)note->n_words)
+        return false;
+    struct json_level *level = &r->levels[r->depth - 1];
+    if (note->first != (level->n == 0)) return false;
+    uint64_t word;
+    for (unsigned i = 0; i < last; i++, at += 8) {
+        memcpy(&word, at, 8);
+        if (word != note->words[i]) return false;
+    }
+    memcpy(&word, at, 8);
+    if ((word & note->last_mask) != note->words[last]) return false;
+    level->key = (struct json_text){r->at + note->key_at, note->n_key, note->escaped};
+    level->n++;
+    r->at += note->n;
+    return true;
+}
+
 static bool read_word(struct json_reader *r, const char *word)
 {
     size_t n = strlen(word);

@@ -46,6 +46,14 @@ struct json_level {
     bool is_object;
 };
 
+enum { JSON_NOTE_WORDS = 6 };
+
+struct json_key_note { /* zeroed: fits nothing */
+    uint64_t words[JSON_NOTE_WORDS], last_mask;
+    uint8_t n_words, n, key_at, n_key;
+    bool escaped, first; /* first: of its object, without a comma */
+};
+
 /* A copy taken before a json_skip reads the same value again. */
 struct json_reader {
     const char *start, *at, *end;
@@ -64,6 +72,11 @@ enum json_kind json_peek(struct json_reader *r);
  * Every value announced by next must be read (or skipped) before the next call. */
 bool json_enter_object(struct json_reader *r);
 bool json_next_key(struct json_reader *r, struct json_text *ret_key);
+/* The same for objects that come again and again with the same keys in the same order. The first notes how
+ * the next key is written, from the end of the value before it to its colon; the second takes the next key
+ * when it is written just like that, and reads nothing otherwise. */
+bool json_next_key_noted(struct json_reader *r, struct json_text *ret_key, struct json_key_note *note);
+bool json_next_key_again(struct json_reader *r, const struct json_key_note *note);
 bool json_enter_array(struct json_reader *r);
 bool json_next_element(struct json_reader *r);
 

@@ -55,13 +55,15 @@ static int32_t read_unicode(const char *at, const char *end, size_t *ret_n)
     return 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
 }
 
-/* Whether none of eight bytes is a quote, a backslash, a control character or above 0x7f. */
-static inline bool all_plain(uint64_t x)
+/* How many of eight bytes stand before the first quote, backslash, control character or byte above 0x7f.
+ * Each test may also mark bytes behind its first true one, never before it. */
+static inline unsigned n_plain(uint64_t x)
 {
     const uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
     uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
-    return ((((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | (x - ones * 0x20) | x) & tops) ==
-           0;
+    uint64_t marks = (((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | (x - ones * 0x20) | x) &
+                     tops;
+    return marks == 0 ? 8 : (unsigned)__builtin_ctzll(marks) / 8;
 }
 
 const char *json_text_scan(const char *at, const char *end, struct json_text *ret, const char **fault)
@@ -72,8 +74,9 @@ const char *json_text_scan(const char *at, const char *end, struct json_text *re
         while (end - at >= 8) {
             uint64_t chars;
             memcpy(&chars, at, 8);
-            if (!all_plain(chars)) break;
-            at += 8;
+            unsigned n = n_plain(chars);
+            at += n;
+            if (n < 8) break;
         }
         if (at == end) {
             *fault = "a string without its closing quote";

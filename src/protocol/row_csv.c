@@ -79,7 +79,7 @@ static struct first_line look_at_first(const struct protocol_schema *schema, con
         first.n_inputs += protocol_find_input(schema, field.text, field.n) != UINT32_MAX;
         const struct protocol_features *features = schema->features;
         first.n_fields += features != NULL &&
-                          features->find(features->context, field.text, field.n, 0) != PROTOCOL_NO_FIELD;
+                          features->find(features->context, field.text, field.n) != PROTOCOL_NO_FIELD;
     }
     return first;
 }
@@ -100,7 +100,7 @@ static onnxd_status map_names(struct row_csv *csv, const char *text, size_t n, s
         struct csv_field name;
         status = csv_next_field(&line, &name, err);
         if (status != ONNXD_OK) break;
-        targets[i] = features != NULL ? features->find(features->context, name.text, name.n, (uint32_t)i)
+        targets[i] = features != NULL ? features->find(features->context, name.text, name.n)
                                       : protocol_find_input(csv->schema, name.text, name.n);
         int shown = name.n < 60 ? (int)name.n : 60;
         if (targets[i] == UINT32_MAX)

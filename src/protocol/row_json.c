@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "json/field_json.h"
 #include "protocol/tensor_json.h"
 
 /* ---- reading --------------------------------------------------------------------------------------- */
@@ -14,7 +15,6 @@ struct row { /* what one row's object has told so far */
     uint64_t seen[PROTOCOL_MAX_INPUTS / 64]; /* inputs given */
     uint32_t n_inputs_seen;
     uint32_t n_fields_seen;
-    uint32_t next_field; /* the one behind the last: most senders keep to one order */
 };
 
 bool row_json_check_schema(struct json_reader *r, const struct protocol_schema *schema)
@@ -89,62 +89,6 @@ static bool read_named_inputs(struct json_reader *r, struct row *row)
     return r->status == ONNXD_OK;
 }
 
-/* One value that is no list. */
-static bool read_value(struct json_reader *r, struct arena *arena, struct field_value *value)
-{
-    struct decimal number;
-    struct json_text text;
-    bool truth;
-    switch (json_peek(r)) {
-    case JSON_NULL: value->kind = FIELD_NULL; return json_read_null(r);
-    case JSON_BOOL:
-        value->kind = FIELD_BOOL;
-        if (!json_read_bool(r, &truth)) return false;
-        value->number = truth;
-        return true;
-    case JSON_NUMBER:
-        value->kind = FIELD_NUMBER;
-        if (!json_read_decimal(r, &number)) return false;
-        value->number = decimal_to_f64(&number);
-        value->text = (onnxd_string){number.text, number.n};
-        if (value->number - value->number != 0)
-            return json_fail(r, ONNXD_ERR_RANGE, "the number is beyond the range of a 64-bit float");
-        return true;
-    case JSON_STRING: {
-        value->kind = FIELD_STRING;
-        if (!json_read_string(r, &text)) return false;
-        value->text = (onnxd_string){text.raw, text.n_raw};
-        if (!text.escaped) return true;
-        char *decoded = arena_alloc(arena, text.n_raw);
-        if (decoded == NULL) return json_fail(r, ONNXD_ERR_LIMIT, "no room for the strings of this request");
-        value->text = (onnxd_string){decoded, json_text_decode(&text, decoded)};
-        return true;
-    }
-    case JSON_NONE: return false;
-    default: return json_fail(r, ONNXD_ERR_FORMAT, "expected a number, a string, true, false or null");
-    }
-}
-
-/* A list of such values, in the arena. */
-static bool read_list(struct json_reader *r, struct arena *arena, struct field_value *value)
-{
-    struct json_reader ahead = *r;
-    uint32_t n = 0;
-    json_enter_array(&ahead);
-    while (json_next_element(&ahead) && json_skip(&ahead)) n++;
-    if (ahead.status != ONNXD_OK) { /* told where it is */
-        *r = ahead;
-        return false;
-    }
-    struct field_value *items = arena_alloc_array(arena, n, sizeof *items);
-    if (items == NULL) return json_fail(r, ONNXD_ERR_LIMIT, "no room for the lists of this request");
-    *value = (struct field_value){.kind = FIELD_LIST, .n_items = n, .items = items};
-    json_enter_array(r);
-    while (json_next_element(r))
-        if (!read_value(r, arena, items++)) return false;
-    return r->status == ONNXD_OK;
-}
-
 static bool read_field(struct json_reader *r, struct row *row, uint32_t field)
 {
     struct protocol_rows *rows = row->rows;
@@ -152,22 +96,20 @@ static bool read_field(struct json_reader *r, struct row *row, uint32_t field)
         memset(rows->fields, 0, row->schema->features->n_fields * sizeof *rows->fields);
     if (rows->fields[field].kind != FIELD_ABSENT) return json_fail(r, ONNXD_ERR_FORMAT, "given twice");
     row->n_fields_seen++;
-    row->next_field = field + 1;
-    if (json_peek(r) == JSON_ARRAY) return read_list(r, rows->arena, &rows->fields[field]);
-    return read_value(r, rows->arena, &rows->fields[field]);
+    return json_read_field(r, rows->arena, &rows->fields[field]);
 }
 
 static uint32_t find_field(struct json_reader *r, const struct row *row, const struct json_text *key)
 {
     const struct protocol_features *features = row->schema->features;
     if (features == NULL) return PROTOCOL_NO_FIELD;
-    if (!key->escaped) return features->find(features->context, key->raw, key->n_raw, row->next_field);
+    if (!key->escaped) return features->find(features->context, key->raw, key->n_raw);
     char *decoded = row->rows->arena != NULL ? arena_alloc(row->rows->arena, key->n_raw) : NULL;
     if (decoded == NULL) {
         json_fail(r, ONNXD_ERR_LIMIT, "no room for the strings of this request");
         return PROTOCOL_NO_FIELD;
     }
-    return features->find(features->context, decoded, json_text_decode(key, decoded), row->next_field);
+    return features->find(features->context, decoded, json_text_decode(key, decoded));
 }
 
 static bool fail_unknown(struct json_reader *r, const struct protocol_schema *schema)
@@ -181,20 +123,39 @@ static bool fail_unknown(struct json_reader *r, const struct protocol_schema *sc
                      schema->n_inputs == 1 ? "features, " : "", names);
 }
 
-static bool read_member(struct json_reader *r, struct row *row, const struct json_text *key)
+static bool read_member(struct json_reader *r, struct row *row, const struct json_text *key, uint32_t field)
 {
     const struct protocol_schema *schema = row->schema;
-    if (schema->features != NULL) {
-        uint32_t field = find_field(r, row, key);
-        if (field != PROTOCOL_NO_FIELD) return read_field(r, row, field);
-        if (r->status != ONNXD_OK) return false;
-    }
+    if (field != PROTOCOL_NO_FIELD) return read_field(r, row, field);
+    if (r->status != ONNXD_OK) return false;
     uint32_t input = find_input(schema, key);
     if (input != UINT32_MAX) return read_input(r, row, input);
     if (json_text_is(key, "features"))
         return schema->n_inputs == 1 ? read_input(r, row, 0) : fail_several_inputs(r, schema);
     if (json_text_is(key, "inputs")) return read_named_inputs(r, row);
     return fail_unknown(r, schema);
+}
+
+/* The members from the next key on. Keys written as in the row before are known at once. */
+static bool read_members(struct json_reader *r, struct row *row)
+{
+    struct json_text key;
+    if (row->schema->features == NULL) {
+        while (json_next_key(r, &key))
+            if (!read_member(r, row, &key, PROTOCOL_NO_FIELD)) return false;
+        return r->status == ONNXD_OK;
+    }
+    for (;;) {
+        struct protocol_note *note = &row->rows->notes[row->n_fields_seen];
+        if (json_next_key_again(r, &note->key)) {
+            if (!read_field(r, row, note->field)) return false;
+            continue;
+        }
+        if (!json_next_key_noted(r, &key, &note->key)) return r->status == ONNXD_OK;
+        note->field = find_field(r, row, &key);
+        if (note->field == PROTOCOL_NO_FIELD) note->key = (struct json_key_note){0};
+        if (!read_member(r, row, &key, note->field)) return false;
+    }
 }
 
 static bool finish_row(struct json_reader *r, struct row *row)
@@ -227,14 +188,10 @@ bool row_json_read_members(struct json_reader *r, const struct protocol_schema *
 {
     if (!make_room(r, rows)) return false;
     struct row row = {.schema = schema, .rows = rows};
-    struct json_text key;
-    if (first_key != NULL) {
-        key = *first_key;
-        do {
-            if (!read_member(r, &row, &key)) return false;
-        } while (json_next_key(r, &key));
-    }
-    return r->status == ONNXD_OK && finish_row(r, &row);
+    if (first_key != NULL &&
+        (!read_member(r, &row, first_key, find_field(r, &row, first_key)) || !read_members(r, &row)))
+        return false;
+    return finish_row(r, &row);
 }
 
 static bool read_bare_row(struct json_reader *r, const struct protocol_schema *schema,
@@ -252,11 +209,10 @@ static bool read_bare_row(struct json_reader *r, const struct protocol_schema *s
 
 bool row_json_read(struct json_reader *r, const struct protocol_schema *schema, struct protocol_rows *rows)
 {
-    struct json_text key;
     if (json_peek(r) != JSON_OBJECT) return read_bare_row(r, schema, rows);
-    if (!json_enter_object(r)) return false;
-    bool any = json_next_key(r, &key);
-    return r->status == ONNXD_OK && row_json_read_members(r, schema, any ? &key : NULL, rows);
+    if (!json_enter_object(r) || !make_room(r, rows)) return false;
+    struct row row = {.schema = schema, .rows = rows};
+    return read_members(r, &row) && finish_row(r, &row);
 }
 
 bool row_json_read_array(struct json_reader *r, const struct protocol_schema *schema, bool bare,

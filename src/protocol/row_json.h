@@ -14,6 +14,11 @@
 #include "json/json_writer.h"
 #include "protocol/schema.h"
 
+struct protocol_note { /* zeroed: none yet */
+    struct json_key_note key;
+    uint32_t field;
+};
+
 /* Reads the value at the reader as row rows->n and counts it. false: the reader has failed. */
 bool row_json_read(struct json_reader *r, const struct protocol_schema *schema, struct protocol_rows *rows);
 

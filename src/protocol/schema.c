@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "protocol/row_json.h"
 
 static void describe(const onnxd_io_info *info, struct protocol_io *io)
 {
@@ -57,10 +58,11 @@ onnxd_status protocol_rows_scratch(const struct protocol_schema *schema, struct 
     *ret_memory = NULL;
     if (schema->features == NULL) return ONNXD_OK;
     size_t n = schema->features->n_fields;
-    char *memory = calloc(n + 1, sizeof *rows->fields + sizeof *rows->unknowns);
+    char *memory = calloc(n + 1, sizeof *rows->fields + sizeof *rows->unknowns + sizeof *rows->notes);
     if (memory == NULL) return error_set(err, ONNXD_ERR_NOMEM, "no memory for the fields of a row");
     rows->fields = (struct field_value *)(void *)memory;
     rows->unknowns = (uint64_t *)(void *)(memory + n * sizeof *rows->fields);
+    rows->notes = (struct protocol_note *)(void *)(rows->unknowns + n);
     *ret_memory = memory;
     return ONNXD_OK;
 }

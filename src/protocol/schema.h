@@ -26,12 +26,13 @@
 /* ---- raw fields (implemented by src/features) ---- */
 
 struct json_writer;
+struct protocol_note; /* row_json.h */
 
 struct protocol_features {
     const void *context;
     uint32_t n_fields;
-    /* The number of the field of this name, or PROTOCOL_NO_FIELD. `likely`: looked at first; any number. */
-    uint32_t (*find)(const void *context, const char *name, size_t n, uint32_t likely);
+    /* The number of the field of this name, or PROTOCOL_NO_FIELD. */
+    uint32_t (*find)(const void *context, const char *name, size_t n);
     /* Comma-separated names for messages; may be cut short. */
     const char *(*names)(const void *context);
     /* Turns fields[n_fields] into one row: row_inputs[i] is the place of input i, [row_elements] of its
@@ -92,12 +93,15 @@ struct protocol_rows {
      * feature description. Rows point into it and, for plain strings, into the body. */
     struct arena *arena;
     /* Scratch of raw fields, [features->n_fields] each, zeroed; the owner of the rows has it where the schema
-     * has a feature description. `unknowns` adds up until the owner zeroes it; it may be NULL. */
+     * has a feature description. `unknowns` adds up until the owner zeroes it; it may be NULL. `notes` tell
+     * how the keys of the last row were written, as most senders keep to one order; there is one more of
+     * them, for the place behind the last field. */
     struct field_value *fields;
     uint64_t *unknowns;
+    struct protocol_note *notes;
 };
 
-/* The two in one piece of memory, which the caller frees; NULL and ONNXD_OK without a feature description.
+/* The three in one piece of memory, which the caller frees; NULL and ONNXD_OK without a feature description.
  * ONNXD_ERR_NOMEM. */
 ONNXD_MUST_USE onnxd_status protocol_rows_scratch(const struct protocol_schema *schema,
                                                   struct protocol_rows *rows, void **ret_memory,

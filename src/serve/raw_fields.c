@@ -8,9 +8,9 @@
 
 _Static_assert(FEATURE_NO_FIELD == PROTOCOL_NO_FIELD, "find hands on what the set says");
 
-static uint32_t find(const void *context, const char *name, size_t n, uint32_t likely)
+static uint32_t find(const void *context, const char *name, size_t n)
 {
-    return feature_set_find_near(context, name, n, likely);
+    return feature_set_find(context, name, n);
 }
 
 static const char *names(const void *context)

@@ -6,7 +6,7 @@ static void try_model(const onnxd_io_info *inputs, uint32_t n_inputs, const uint
 {
     struct rows_fuzz f;
     onnxd_error err = {0};
-    rows_fuzz_init(&f, inputs, n_inputs);
+    rows_fuzz_init(&f, inputs, n_inputs, NULL);
     f.rows.n = 1;
     onnxd_status status = infer_request_read(&f.schema, (const char *)data, n, &f.rows, &err);
     if (status == ONNXD_OK ? f.rows.n < 2 : f.rows.n != 1 || err.message[0] == 0) abort();

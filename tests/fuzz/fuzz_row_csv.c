@@ -15,7 +15,7 @@ static void try_model(const onnxd_io_info *inputs, uint32_t n_inputs, const uint
     struct rows_fuzz f;
     struct row_csv *csv = NULL;
     onnxd_error err = {0};
-    rows_fuzz_init(&f, inputs, n_inputs);
+    rows_fuzz_init(&f, inputs, n_inputs, NULL);
     if (row_csv_create(&f.schema, &csv, &err) != ONNXD_OK) abort();
     const char *at = (const char *)data, *end = at + n;
     for (uint32_t line = 0; at < end; line++) {

@@ -25,23 +25,26 @@ struct rows_fuzz {
     struct protocol_schema schema;
     struct protocol_rows rows;
     struct arena arena;
-    void *data[6];
+    void *data[6], *scratch;
 };
 
-static inline void rows_fuzz_init(struct rows_fuzz *f, const onnxd_io_info *inputs, uint32_t n_inputs)
+static inline void rows_fuzz_init(struct rows_fuzz *f, const onnxd_io_info *inputs, uint32_t n_inputs,
+                                  const struct protocol_features *features)
 {
-    if (protocol_schema_init(&f->schema, inputs, n_inputs, &rows_fuzz_output, 1, NULL, NULL) != ONNXD_OK)
+    if (protocol_schema_init(&f->schema, inputs, n_inputs, &rows_fuzz_output, 1, features, NULL) != ONNXD_OK)
         abort();
     arena_init(&f->arena, 1 << 20);
     for (uint32_t i = 0; i < n_inputs; i++) /* exactly as large as told, so that a write past it is seen */
         if ((f->data[i] = malloc(ROWS_FUZZ_CAPACITY * f->schema.inputs[i].row_bytes)) == NULL) abort();
     f->rows = (struct protocol_rows){
         .data = f->data, .capacity = ROWS_FUZZ_CAPACITY, .max_rows = 3, .arena = &f->arena};
+    if (protocol_rows_scratch(&f->schema, &f->rows, &f->scratch, NULL) != ONNXD_OK) abort();
 }
 
 static inline void rows_fuzz_done(struct rows_fuzz *f)
 {
     for (uint32_t i = 0; i < f->schema.n_inputs; i++) free(f->data[i]);
+    free(f->scratch);
     protocol_schema_done(&f->schema);
     arena_done(&f->arena);
 }

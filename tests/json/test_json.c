@@ -171,6 +171,68 @@ static void wrong_kinds_and_ranges_name_the_path(void **state)
     assert_true(x == 5 && i == 5);
 }
 
+/* Reads {key: number, ...} with notes of each place; returns the sum, or -1 when the text is refused. */
+static double sum_noted(const char *text, struct json_key_note *notes, int *n_again)
+{
+    struct json_reader r;
+    struct json_text key;
+    double sum = 0, x = 0;
+    json_reader_init(&r, text, strlen(text), NULL);
+    json_enter_object(&r);
+    for (int place = 0; place < 4; place++) {
+        if (json_next_key_again(&r, &notes[place]))
+            ++*n_again;
+        else if (!json_next_key_noted(&r, &key, &notes[place]))
+            break;
+        if (json_read_f64(&r, &x)) sum += x;
+    }
+    return json_finish(&r) == ONNXD_OK ? sum : -1;
+}
+
+static void keys_written_again_are_known(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double sum;
+        int n_again;
+    } texts[] = {
+        {"{\"a\":1,\"a much longer name\":2,\"c\":3}", 6, 0},
+        {"{\"a\":10,\"a much longer name\":2,\"c\":3         }", 15, 3}, /* room behind the last */
+        {"{\"a\":10,\"a much longer name\":2,\"c\":3}", 15, 2}, /* the last stands too close to the end */
+        {"{\"a\":10,\"a much longer namf\":2,\"c\":3}", 15, 1},
+        {"{\"a\":10,\"a much longer nam\":2,\"c\":3}", 15, 1},
+        {"{ \"a\" : 10,\n \"\\u0061\" : 2}        ", 12, 0},
+        {"{ \"a\" : 20,\n \"\\u0061\" : 2}        ", 22, 2},
+        {"{ \"a\" : 20 \"a\" : 2}            ", -1, 1},
+        {"{,\n \"\\u0061\" : 2}            ", -1, 0},
+    };
+    struct json_key_note notes[4] = {0};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        int n_again = 0;
+        double sum = sum_noted(texts[i].text, notes, &n_again);
+        if (sum != texts[i].sum || n_again != texts[i].n_again)
+            fail_msg("%s: %g, %d keys again", texts[i].text, sum, n_again);
+    }
+    /* A note of a later place does not fit the first, whatever the caller does. */
+    struct json_reader r;
+    struct json_text key;
+    double x;
+    const char *text = "{\"a\":1,\"b\":2          }", *fake = "{,\"b\":2          }";
+    json_reader_init(&r, text, strlen(text), NULL);
+    assert_true(json_enter_object(&r) && json_next_key(&r, &key) && json_read_f64(&r, &x));
+    assert_true(json_next_key_noted(&r, &key, &notes[0]));
+    json_reader_init(&r, fake, strlen(fake), NULL);
+    assert_true(json_enter_object(&r) && !json_next_key_again(&r, &notes[0]));
+    /* Faults name a key that was known. */
+    onnxd_error err;
+    const char *bad = "{\"a\":1,\"b\":true      }";
+    json_reader_init(&r, bad, strlen(bad), &err);
+    assert_true(json_enter_object(&r) && json_next_key(&r, &key) && json_read_f64(&r, &x));
+    assert_true(json_next_key_again(&r, &notes[0]) && !json_read_f64(&r, &x));
+    assert_string_equal(err.message, "b: expected a number, got true or false");
+}
+
 static void writer_places_commas_and_escapes(void **state)
 {
     (void)state;
@@ -237,6 +299,7 @@ int main(void)
         cmocka_unit_test(every_prefix_is_refused),
         cmocka_unit_test(values_are_pulled_by_kind),
         cmocka_unit_test(wrong_kinds_and_ranges_name_the_path),
+        cmocka_unit_test(keys_written_again_are_known),
         cmocka_unit_test(writer_places_commas_and_escapes),
         cmocka_unit_test(writer_tells_of_full_buffers_and_refused_numbers),
     };

@@ -246,9 +246,9 @@ static void lines_of_any_length_are_found(void **state)
 
 /* ---- raw fields ---------------------------------------------------------------------------------- */
 
-static uint32_t find_color(const void *context, const char *name, size_t n, uint32_t likely)
+static uint32_t find_color(const void *context, const char *name, size_t n)
 {
-    (void)context, (void)likely;
+    (void)context;
     if (n == 5 && memcmp(name, "color", 5) == 0) return 0;
     return n == 4 && memcmp(name, "size", 4) == 0 ? 1 : PROTOCOL_NO_FIELD;
 }

@@ -195,9 +195,9 @@ static void inputs_of_all_kinds_go_by_name(void **state)
 }
 
 /* A stand-in for src/features: fields "hour" (0..23) and "site" (text), to three numbers. */
-static uint32_t fields_find(const void *context, const char *name, size_t n, uint32_t likely)
+static uint32_t fields_find(const void *context, const char *name, size_t n)
 {
-    (void)context, (void)likely;
+    (void)context;
     if (n == 4 && memcmp(name, "hour", 4) == 0) return 0;
     return n == 4 && memcmp(name, "site", 4) == 0 ? 1 : PROTOCOL_NO_FIELD;
 }
@@ -257,6 +257,36 @@ static void raw_fields_are_converted(void **state)
     assert_true(((float *)s.data[0])[9] == 7);
     assert_int_equal(s.rows.unknowns[0], 1);
     assert_fails(predict(&s, "{}", &many, &err), ONNXD_ERR_FORMAT, err, "no field is given");
+    setup_done(&s);
+}
+
+/* The order of the last row is expected, not required; a row that is wrong leaves nothing behind for it. */
+static void raw_fields_come_in_any_order(void **state)
+{
+    (void)state;
+    const struct protocol_features features = {
+        .n_fields = 2, .find = fields_find, .names = fields_names, .convert = fields_convert};
+    static const char *const bad[] = {
+        "{\"instances\":[{,\"hour\":1,\"site\":\"z\"}]}", "{\"instances\":[{\"hour\":1 \"site\":\"z\"}]}",
+        "{\"instances\":[{\"hour\":1,\"site\":\"z\",}]}", "{\"hour\":1,\"site\":\"z\",\"site\":\"z\"}",
+        "{\"hour\":1,\"site\":\"z\",\"other\":\"z\"}"};
+    const char *text =
+        "{\"instances\":[{\"hour\":1,\"site\":\"zz\"},{\"hour\":2,\"site\":\"y\"},"
+        "{\"site\":\"xxx\",\"hour\":3},{\"site\":\"w\" , \"hour\":4},{\"hour\":5,\"site\":\"v\"}]}";
+    static const float want[] = {1, 2, 'z', 2, 1, 'y', 3, 3, 'x', 4, 1, 'w', 5, 1, 'v'};
+    struct setup s;
+    onnxd_error err;
+    bool many;
+    setup_init(&s, &features3, 1, &ctr, 1, &features);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        s.rows.n = 0;
+        assert_ok(predict(&s, text, &many, &err), err);
+        assert_int_equal(s.rows.n, 5);
+        assert_memory_equal(s.data[0], want, sizeof want);
+        s.rows.n = 0;
+        assert_ok(predict(&s, "{\"inputs\":{},\"hour\":1,\"site\":\"z\"}", &many, &err), err);
+        if (predict(&s, bad[i], &many, &err) == ONNXD_OK) fail_msg("taken: %s", bad[i]);
+    }
     setup_done(&s);
 }
 
@@ -446,6 +476,7 @@ int main(void)
         cmocka_unit_test(faults_name_the_field_and_what_was_expected),
         cmocka_unit_test(inputs_of_all_kinds_go_by_name),
         cmocka_unit_test(raw_fields_are_converted),
+        cmocka_unit_test(raw_fields_come_in_any_order),
         cmocka_unit_test(infer_takes_rows_and_grows_their_room),
         cmocka_unit_test(models_without_rows_are_refused),
         cmocka_unit_test(answers_have_the_documented_forms),
