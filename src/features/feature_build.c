@@ -32,7 +32,6 @@ struct feature_set *feature_set_ref(struct feature_set *set)
 void feature_set_unref(struct feature_set *set)
 {
     if (set == NULL || atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel) > 1) return;
-    for (uint32_t i = 0; i < set->n_fields; i++) map_done(&set->fields[i].ids);
     map_done(&set->by_name);
     arena_done(&set->arena);
     free(set->fields);
@@ -66,37 +65,26 @@ onnxd_status feature_build_field(struct feature_set *set, const char *name, size
         return no_memory(err);
     struct feature_field *field = &set->fields[set->n_fields++];
     *field = (struct feature_field){.name = copy, .name_len = n};
-    map_init(&field->ids);
     *ret_field = field;
     return ONNXD_OK;
 }
 
-/* Ids in front of the known values. */
-static uint32_t first_id(const struct feature_field *field)
+onnxd_status feature_build_values(struct feature_set *set, struct feature_field *field,
+                                  const onnxd_string *values, uint32_t n, onnxd_error *err)
 {
-    return field->source == SOURCE_CATEGORIES ? PADDING_ID + 1 : UNKNOWN_ID + 1;
-}
-
-onnxd_status feature_build_values(struct feature_set *set, struct feature_field *field, uint32_t n,
-                                  onnxd_error *err)
-{
-    if (n > FEATURE_MAX_IDS - first_id(field))
+    if (n > FEATURE_MAX_IDS - feature_first_id(field))
         return error_set(err, ONNXD_ERR_LIMIT, "field '%.60s': %u values; at most %u fit", field->name, n,
-                         FEATURE_MAX_IDS - first_id(field));
-    field->values = arena_alloc_array(&set->arena, n, sizeof *field->values);
-    return field->values != NULL ? ONNXD_OK : no_memory(err);
-}
-
-onnxd_status feature_build_value(struct feature_set *set, struct feature_field *field, const char *text,
-                                 size_t n, onnxd_error *err)
-{
-    if (map_get(&field->ids, text, n) != MAP_NONE)
+                         FEATURE_MAX_IDS - feature_first_id(field));
+    struct lookup *ids = lookup_of_strings(&set->arena, values, n);
+    if (ids == NULL) return no_memory(err);
+    if (ids->repeat != LOOKUP_NONE) {
+        onnxd_string text = values[ids->repeat];
         return error_set(err, ONNXD_ERR_FORMAT, "field '%.60s': the value '%.*s' stands twice", field->name,
-                         n < 60 ? (int)n : 60, text);
-    char *copy = arena_strndup(&set->arena, text, n);
-    if (copy == NULL || !map_put(&field->ids, copy, n, first_id(field) + field->n_values))
-        return no_memory(err);
-    field->values[field->n_values++] = (onnxd_string){copy, n};
+                         text.len < 60 ? (int)text.len : 60, text.data);
+    }
+    field->values = values;
+    field->n_values = n;
+    field->ids = ids;
     return ONNXD_OK;
 }
 
@@ -127,7 +115,7 @@ static onnxd_status describe_ids(struct feature_set *set, uint32_t i, struct fea
                                  onnxd_error *err)
 {
     const struct feature_field *field = &set->fields[i];
-    uint64_t n = first_id(field) + (uint64_t)field->n_values;
+    uint64_t n = feature_first_id(field) + (uint64_t)field->n_values;
     *info = (struct feature_info){.name = field->name,
                                   .kind = FEATURE_CATEGORY,
                                   .field = i,
@@ -189,7 +177,7 @@ static onnxd_status index_small_numbers(struct feature_set *set, struct feature_
     if (field->small_ids == NULL) return no_memory(err);
     for (uint32_t i = 0; i < field->n_values; i++) {
         uint32_t number = small_number(field->values[i].data, field->values[i].len);
-        if (number != UINT32_MAX) field->small_ids[number] = first_id(field) + i;
+        if (number != UINT32_MAX) field->small_ids[number] = feature_first_id(field) + i;
     }
     field->n_small = n; /* numbers without a value have UNKNOWN_ID, which is 0 */
     return ONNXD_OK;

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "base/lookup.h"
 #include "base/map.h"
 #include "features/feature_plan.h"
 #include "features/feature_set.h"
@@ -29,12 +30,12 @@ struct feature_field { /* one field of the records and all that is made of it */
     size_t name_len;
     enum feature_source source;
     /* CATEGORY, CATEGORIES */
-    onnxd_string *values;    /* [n_values] by id, the first has the id behind unknown and padding */
-    uint32_t n_values, hash; /* hash > 0: buckets instead of values */
-    uint32_t min_ids;        /* reserved: n_ids is at least this */
-    uint32_t slots;          /* CATEGORIES: 1..FEATURE_MAX_COLUMNS */
-    char separator;          /* CATEGORIES */
-    struct map ids;          /* of the values */
+    const onnxd_string *values; /* [n_values] by id, the first has the id behind unknown and padding */
+    uint32_t n_values, hash;    /* hash > 0: buckets instead of values */
+    uint32_t min_ids;           /* reserved: n_ids is at least this */
+    uint32_t slots;             /* CATEGORIES: 1..FEATURE_MAX_COLUMNS */
+    char separator;             /* CATEGORIES */
+    struct lookup *ids;         /* from values to their positions */
     /* Id of the text of each whole number below n_small, so that most small ids are found without hashing. */
     uint32_t *small_ids, n_small;
     /* NUMBER */
@@ -81,11 +82,16 @@ struct feature_set *feature_build_start(void);
 ONNXD_MUST_USE onnxd_status feature_build_field(struct feature_set *set, const char *name, size_t n,
                                                 struct feature_field **ret_field, onnxd_error *err);
 
-/* Room for n values; then one after another, texts copied. ONNXD_ERR_FORMAT for a value given twice. */
+/* The values of a field, most frequent first; `values` and the texts lie in the set's arena.
+ * ONNXD_ERR_FORMAT for a value given twice. */
 ONNXD_MUST_USE onnxd_status feature_build_values(struct feature_set *set, struct feature_field *field,
-                                                 uint32_t n, onnxd_error *err);
-ONNXD_MUST_USE onnxd_status feature_build_value(struct feature_set *set, struct feature_field *field,
-                                                const char *text, size_t n, onnxd_error *err);
+                                                 const onnxd_string *values, uint32_t n, onnxd_error *err);
+
+/* Id of the first of a field's values: unknown, and padding of lists, stand in front. */
+static inline uint32_t feature_first_id(const struct feature_field *field)
+{
+    return field->source == SOURCE_CATEGORIES ? PADDING_ID + 1 : UNKNOWN_ID + 1;
+}
 
 ONNXD_MUST_USE onnxd_status feature_build_mark(struct feature_set *set, const char *text, size_t n,
                                                onnxd_error *err);

@@ -166,10 +166,15 @@ static onnxd_status make_vocabulary(struct feature_set *set, struct learned_fiel
     uint32_t n = 0;
     value_counts_sort(&from->counts);
     while (n < counts->n && n < from->plan.max_values && counts->items[n].n >= from->plan.min_count) n++;
-    onnxd_status status = feature_build_values(set, field, n, err);
-    for (uint32_t i = 0; i < n && status == ONNXD_OK; i++)
-        status = feature_build_value(set, field, counts->items[i].text.data, counts->items[i].text.len, err);
-    return status;
+    onnxd_string *values = arena_alloc_array(&set->arena, n, sizeof *values);
+    if (values == NULL) return no_memory(err);
+    for (uint32_t i = 0; i < n; i++) {
+        onnxd_string text = counts->items[i].text;
+        char *copy = arena_strndup(&set->arena, text.data, text.len);
+        if (copy == NULL) return no_memory(err);
+        values[i] = (onnxd_string){copy, text.len};
+    }
+    return feature_build_values(set, field, values, n, err);
 }
 
 static struct number_rule rule_of(enum plan_normal normal, const struct number_sketch *sketch)

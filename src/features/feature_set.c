@@ -30,7 +30,7 @@ const char *feature_set_value(const struct feature_set *set, uint32_t feature, u
 {
     const struct feature_info *info = &set->infos[feature];
     const struct feature_field *field = &set->fields[info->field];
-    uint32_t first = info->kind == FEATURE_CATEGORIES ? PADDING_ID + 1 : UNKNOWN_ID + 1;
+    uint32_t first = feature_first_id(field);
     if (info->kind == FEATURE_NUMBER || id < first || id - first >= field->n_values) return NULL;
     if (ret_n != NULL) *ret_n = field->values[id - first].len;
     return field->values[id - first].data;
@@ -86,8 +86,8 @@ static uint32_t id_of(const struct feature_field *field, onnxd_string text)
     if (field->hash > 0) return (uint32_t)(hash_bytes(text.data, text.len, 0) % field->hash);
     uint32_t number = small_number(text.data, text.len);
     if (number < field->n_small) return field->small_ids[number];
-    uint32_t id = map_get(&field->ids, text.data, text.len);
-    return id == MAP_NONE ? UNKNOWN_ID : id;
+    uint32_t at = lookup_string(field->ids, text);
+    return at == LOOKUP_NONE ? UNKNOWN_ID : feature_first_id(field) + at;
 }
 
 static bool is_unknown(const struct feature_field *field, uint32_t id)

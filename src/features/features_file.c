@@ -23,20 +23,27 @@ static const char *const source_names[] = {"dropped", "category", "categories", 
 struct file_reader {
     struct json_reader json;
     struct feature_set *set;
+    char *text;           /* the whole file in the set's arena: names and values are parts of it */
+    onnxd_string *values; /* [capacity] of the vocabulary being read */
+    uint32_t capacity;
     char sha256[SHA256_HEX_BYTES]; /* empty: none was given */
     bool has_format, has_fields;
 };
 
-/* A string's copy in the set's arena. */
+static bool fail_memory(struct file_reader *r)
+{
+    return json_fail(&r->json, ONNXD_ERR_NOMEM, "no memory for the feature description");
+}
+
+/* A string, decoded where it stands and ended with NUL: there is always its closing quote to make room. */
 static bool read_text(struct file_reader *r, onnxd_string *ret)
 {
     struct json_text text;
     if (!json_read_string(&r->json, &text)) return false;
-    char *copy = arena_alloc(&r->set->arena, text.n_raw + 1);
-    if (copy == NULL) return json_fail(&r->json, ONNXD_ERR_NOMEM, "no memory for the feature description");
-    size_t n = json_text_decode(&text, copy);
-    copy[n] = 0;
-    *ret = (onnxd_string){copy, n};
+    char *at = r->text + (text.raw - r->text);
+    size_t n = text.escaped ? json_text_decode(&text, at) : text.n_raw;
+    at[n] = 0;
+    *ret = (onnxd_string){at, n};
     return true;
 }
 
@@ -88,7 +95,7 @@ static bool read_names(struct file_reader *r, struct feature_records *records)
     if (records->columns != NULL) return json_fail(&r->json, ONNXD_ERR_FORMAT, "given twice");
     if (!count_elements(r, FEATURE_MAX_FIELDS * 2, &n)) return false;
     const char **names = arena_alloc_array(&r->set->arena, n, sizeof *names);
-    if (names == NULL) return json_fail(&r->json, ONNXD_ERR_NOMEM, "no memory for the feature description");
+    if (names == NULL) return fail_memory(r);
     json_enter_array(&r->json);
     for (uint32_t i = 0; json_next_element(&r->json); i++)
         if (!read_name(r, &names[i])) return false;
@@ -132,22 +139,32 @@ static bool read_missing(struct file_reader *r)
     return r->json.status == ONNXD_OK;
 }
 
+static bool grow_values(struct file_reader *r)
+{
+    uint32_t capacity = r->capacity == 0 ? 4096 : 2 * r->capacity;
+    onnxd_string *values = realloc(r->values, capacity * sizeof *values);
+    if (values == NULL) return fail_memory(r);
+    r->values = values;
+    r->capacity = capacity;
+    return true;
+}
+
 static bool read_vocabulary(struct file_reader *r, struct feature_field *field)
 {
-    uint32_t n;
+    uint32_t n = 0;
     onnxd_error why;
     if (field->values != NULL) return json_fail(&r->json, ONNXD_ERR_FORMAT, "given twice");
-    if (!count_elements(r, FEATURE_MAX_IDS, &n)) return false;
-    onnxd_status status = feature_build_values(r->set, field, n, &why);
-    if (status != ONNXD_OK) return json_fail(&r->json, status, "%s", why.message);
-    json_enter_array(&r->json);
-    while (json_next_element(&r->json)) {
-        onnxd_string text;
-        if (!read_text(r, &text)) return false;
-        status = feature_build_value(r->set, field, text.data, text.len, &why);
-        if (status != ONNXD_OK) return json_fail(&r->json, status, "%s", why.message);
+    if ((r->capacity == 0 && !grow_values(r)) || !json_enter_array(&r->json)) return false;
+    for (; json_next_element(&r->json); n++) {
+        if (n == FEATURE_MAX_IDS)
+            return json_fail(&r->json, ONNXD_ERR_LIMIT, "more than %u elements", FEATURE_MAX_IDS);
+        if ((n == r->capacity && !grow_values(r)) || !read_text(r, &r->values[n])) return false;
     }
-    return r->json.status == ONNXD_OK;
+    if (r->json.status != ONNXD_OK) return false;
+    onnxd_string *values = arena_memdup(&r->set->arena, r->values, n * sizeof *values);
+    if (values == NULL) return fail_memory(r);
+    onnxd_status status = feature_build_values(r->set, field, values, n, &why);
+    return status == ONNXD_OK || json_fail(&r->json, status, "%s", why.message);
 }
 
 static bool read_bounds(struct file_reader *r, struct feature_field *field)
@@ -156,7 +173,7 @@ static bool read_bounds(struct file_reader *r, struct feature_field *field)
     if (field->has_buckets) return json_fail(&r->json, ONNXD_ERR_FORMAT, "given twice");
     if (!count_elements(r, MAX_BOUNDS, &n)) return false;
     field->bounds = arena_alloc_array(&r->set->arena, n, sizeof *field->bounds);
-    if (field->bounds == NULL) return json_fail(&r->json, ONNXD_ERR_NOMEM, "no memory for the bounds");
+    if (field->bounds == NULL) return fail_memory(r);
     json_enter_array(&r->json);
     for (; json_next_element(&r->json); field->n_bounds++) {
         double *at = field->bounds + field->n_bounds;
@@ -321,9 +338,14 @@ onnxd_status features_read(const char *text, size_t n, const char *model_sha256,
                            onnxd_error *err)
 {
     struct file_reader r = {.set = feature_build_start()};
-    if (r.set == NULL) return error_set(err, ONNXD_ERR_NOMEM, "no memory for the feature description");
-    json_reader_init(&r.json, text, n, err);
+    if (r.set != NULL) r.text = arena_strndup(&r.set->arena, text, n);
+    if (r.text == NULL) {
+        feature_set_unref(r.set);
+        return error_set(err, ONNXD_ERR_NOMEM, "no memory for the feature description");
+    }
+    json_reader_init(&r.json, r.text, n, err);
     read_file(&r);
+    free(r.values);
     onnxd_status status = json_finish(&r.json);
     if (status == ONNXD_OK) status = feature_build_finish(r.set, err);
     if (status == ONNXD_OK && model_sha256 != NULL && strcmp(r.sha256, model_sha256) != 0)

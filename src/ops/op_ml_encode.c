@@ -1,5 +1,5 @@
 /* Operators of ai.onnx.ml that look values up: LabelEncoder, CategoryMapper, OneHotEncoder.
- * Keys are in a hash table that is built once (ops/lookup.h).
+ * Keys are in a hash table that is built once (base/lookup.h).
  * Source: ONNX operator specification, ai.onnx.ml, LabelEncoder-1, -2 and -4, the others-1. */
 #include "ops/op.h"
 
@@ -8,7 +8,7 @@
 
 #include "ops/elements.h"
 #include "ops/infer.h"
-#include "ops/lookup.h"
+#include "base/lookup.h"
 #include "ops/ml_common.h"
 #include "tensor/dtype.h"
 

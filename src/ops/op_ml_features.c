@@ -8,7 +8,7 @@
 
 #include "ops/elements.h"
 #include "ops/infer.h"
-#include "ops/lookup.h"
+#include "base/lookup.h"
 #include "ops/ml_common.h"
 #include "tensor/dtype.h"
 

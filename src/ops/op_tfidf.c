@@ -10,7 +10,7 @@
 
 #include "ops/elements.h"
 #include "ops/infer.h"
-#include "ops/lookup.h"
+#include "base/lookup.h"
 
 static const char *const modes[] = {"TF", "IDF", "TFIDF", NULL};
 enum { MODE_TF, MODE_IDF, MODE_TFIDF };

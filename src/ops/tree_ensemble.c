@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "ops/elements.h"
-#include "ops/lookup.h"
+#include "base/lookup.h"
 #include "ops/op.h"
 #include "tensor/dtype.h"
 

@@ -33,12 +33,15 @@ static struct feature_set *make_set(void)
         assert_ok(feature_build_field(set, categories[i].name, strlen(categories[i].name), &field, &err),
                   err);
         field->source = SOURCE_CATEGORY;
-        assert_ok(feature_build_values(set, field, categories[i].n_ids - 1, &err), err);
-        for (uint32_t k = 1; k < categories[i].n_ids; k++) {
-            char text[16];
-            size_t n = (size_t)snprintf(text, sizeof text, "%u", k);
-            assert_ok(feature_build_value(set, field, text, n, &err), err);
+        uint32_t n = categories[i].n_ids - 1;
+        onnxd_string *values = arena_alloc_array(&set->arena, n, sizeof *values);
+        assert_non_null(values);
+        for (uint32_t k = 0; k < n; k++) {
+            const char *text = arena_printf(&set->arena, "%u", k + 1);
+            assert_non_null(text);
+            values[k] = (onnxd_string){text, strlen(text)};
         }
+        assert_ok(feature_build_values(set, field, values, n, &err), err);
     }
     for (int i = 0; i < 5; i++) {
         assert_ok(feature_build_field(set, numbers[i], strlen(numbers[i]), &field, &err), err);

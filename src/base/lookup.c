@@ -1,4 +1,4 @@
-#include "ops/lookup.h"
+#include "base/lookup.h"
 
 #include <string.h>
 
@@ -31,8 +31,14 @@ static struct lookup *new_lookup(struct arena *arena, size_t n)
     while (n_slots < 2 * n) n_slots *= 2;
     if (lookup == NULL) return NULL;
     lookup->mask = n_slots - 1;
+    lookup->repeat = LOOKUP_NONE;
     lookup->slots = arena_alloc_array(arena, n_slots, sizeof *lookup->slots);
     return lookup->slots != NULL ? lookup : NULL;
+}
+
+static void note_repeat(struct lookup *lookup, uint32_t position)
+{
+    if (lookup->repeat == LOOKUP_NONE) lookup->repeat = position;
 }
 
 struct lookup *lookup_of_ints(struct arena *arena, const int64_t *keys, size_t n)
@@ -40,12 +46,29 @@ struct lookup *lookup_of_ints(struct arena *arena, const int64_t *keys, size_t n
     struct lookup *lookup = new_lookup(arena, n);
     if (lookup == NULL) return NULL;
     lookup->ints = keys;
-    for (size_t k = 0; k < n; k++) {
+    for (uint32_t k = 0; k < n; k++) {
         uint32_t i = (uint32_t)hash_int(keys[k]) & lookup->mask;
         while (lookup->slots[i] != 0 && keys[lookup->slots[i] - 1] != keys[k]) i = (i + 1) & lookup->mask;
-        if (lookup->slots[i] == 0) lookup->slots[i] = (uint32_t)k + 1;
+        if (lookup->slots[i] == 0)
+            lookup->slots[i] = k + 1;
+        else
+            note_repeat(lookup, k);
     }
     return lookup;
+}
+
+/* The slot of the key, or the free one where it belongs. */
+static uint32_t *find_string(const struct lookup *lookup, onnxd_string key, uint32_t *ret_tag)
+{
+    uint64_t hash = hash_bytes(key.data, key.len, seed());
+    uint32_t mask = lookup->mask, tag = (uint32_t)(hash >> 32) & ~mask, i = (uint32_t)hash & mask;
+    *ret_tag = tag;
+    for (;; i = (i + 1) & mask) {
+        uint32_t slot = lookup->slots[i];
+        if (slot == 0) break;
+        if ((slot & ~mask) == tag && equal_strings(lookup->strings[(slot & mask) - 1], key)) break;
+    }
+    return &lookup->slots[i];
 }
 
 struct lookup *lookup_of_strings(struct arena *arena, const onnxd_string *keys, size_t n)
@@ -53,11 +76,12 @@ struct lookup *lookup_of_strings(struct arena *arena, const onnxd_string *keys, 
     struct lookup *lookup = new_lookup(arena, n);
     if (lookup == NULL) return NULL;
     lookup->strings = keys;
-    for (size_t k = 0; k < n; k++) {
-        uint32_t i = (uint32_t)hash_bytes(keys[k].data, keys[k].len, seed()) & lookup->mask;
-        while (lookup->slots[i] != 0 && !equal_strings(keys[lookup->slots[i] - 1], keys[k]))
-            i = (i + 1) & lookup->mask;
-        if (lookup->slots[i] == 0) lookup->slots[i] = (uint32_t)k + 1;
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t tag, *slot = find_string(lookup, keys[k], &tag);
+        if (*slot == 0)
+            *slot = tag | (k + 1);
+        else
+            note_repeat(lookup, k);
     }
     return lookup;
 }
@@ -72,10 +96,8 @@ uint32_t lookup_int(const struct lookup *lookup, int64_t key)
 
 uint32_t lookup_string(const struct lookup *lookup, onnxd_string key)
 {
-    uint32_t i = (uint32_t)hash_bytes(key.data, key.len, seed()) & lookup->mask;
-    for (; lookup->slots[i] != 0; i = (i + 1) & lookup->mask)
-        if (equal_strings(lookup->strings[lookup->slots[i] - 1], key)) return lookup->slots[i] - 1;
-    return LOOKUP_NONE;
+    uint32_t tag, slot = *find_string(lookup, key, &tag);
+    return slot == 0 ? LOOKUP_NONE : (slot & lookup->mask) - 1;
 }
 
 int64_t lookup_key_of_f64(double value)

@@ -1,11 +1,11 @@
-/* ops/lookup.h - a fixed table from keys to their position, built once into an arena.
+/* base/lookup.h - a fixed table from keys to their position, built once into an arena.
  *
  * Keys are strings or 64-bit patterns (integers; floats through lookup_key_of_f64). Of equal keys the
  * first one counts. Strings are borrowed and must live as long as the table.
  *
  * Threads: read only once built. */
-#ifndef OPS_LOOKUP_H
-#define OPS_LOOKUP_H
+#ifndef BASE_LOOKUP_H
+#define BASE_LOOKUP_H
 
 #include <stdint.h>
 
@@ -15,8 +15,11 @@
 #define LOOKUP_NONE UINT32_MAX
 
 struct lookup {
-    uint32_t mask;               /* slots - 1; a power of two */
-    uint32_t *slots;             /* [mask + 1] position + 1, or 0 */
+    uint32_t mask; /* slots - 1; a power of two */
+    /* [mask + 1] position + 1, which fits the mask, or 0; in a table of strings, the bits above the mask are
+     * some of the hash, so that most other strings are never looked at. */
+    uint32_t *slots;
+    uint32_t repeat;             /* the first position whose key stood before, or LOOKUP_NONE */
     const int64_t *ints;         /* [n] keys of a table of numbers */
     const onnxd_string *strings; /* [n] keys of a table of strings */
 };
