@@ -32,6 +32,8 @@ static onnxd_status check(const struct fit_options *o, onnxd_error *err)
         return error_set(err, ONNXD_ERR_RANGE, "learning rate: expected above 0 up to 100, got %g", o->rate);
     if (!(o->rate_decay > 0 && o->rate_decay <= 1))
         return error_set(err, ONNXD_ERR_RANGE, "decay: expected above 0 up to 1, got %g", o->rate_decay);
+    if (!(o->average >= 0 && o->average <= 1000))
+        return error_set(err, ONNXD_ERR_RANGE, "average: expected a power of 0 to 1000, got %g", o->average);
     if (o->max_epochs == 0 || o->looks == 0 || o->looks > 1000)
         return error_set(err, ONNXD_ERR_RANGE, "epochs and looks: expected at least 1");
     if (!(s->l2_embedding >= 0 && s->l2_linear >= 0 && s->l2_hidden >= 0 && s->ftrl_l1 >= 0 &&
@@ -63,6 +65,20 @@ static onnxd_status read_valid_labels(struct fit *fit, onnxd_error *err)
     return ONNXD_OK;
 }
 
+static onnxd_status allocate_weights(struct fit *fit, onnxd_error *err)
+{
+    size_t n = deepfm_n_weights(&fit->model);
+    bool averages = fit->options.average > 0;
+    fit->best = calloc(n, sizeof *fit->best);
+    if (averages) {
+        fit->average = calloc(n, sizeof *fit->average);
+        fit->aside = calloc(n, sizeof *fit->aside);
+    }
+    if (fit->best == NULL || (averages && (fit->average == NULL || fit->aside == NULL)))
+        return error_set(err, ONNXD_ERR_NOMEM, "training: no memory for the best weights");
+    return ONNXD_OK;
+}
+
 onnxd_status fit_create(const struct fit_options *options, const struct ctr_shape *shape,
                         const struct encoded_rows *train, const struct encoded_rows *valid,
                         struct threads *threads, struct fit **ret_fit, onnxd_error *err)
@@ -84,11 +100,10 @@ onnxd_status fit_create(const struct fit_options *options, const struct ctr_shap
                                     err);
     if (status == ONNXD_OK)
         status = row_order_init(&fit->order, train, options->negatives, options->seed, err);
+    if (status == ONNXD_OK) status = allocate_weights(fit, err);
     if (status == ONNXD_OK) {
         fit->index = malloc(options->batch * sizeof *fit->index);
-        fit->best = calloc(deepfm_n_weights(&fit->model), sizeof *fit->best);
-        if (fit->index == NULL || fit->best == NULL)
-            status = error_set(err, ONNXD_ERR_NOMEM, "training: no memory for the best weights");
+        if (fit->index == NULL) status = error_set(err, ONNXD_ERR_NOMEM, "training: no memory");
     }
     if (status != ONNXD_OK) {
         fit_free(fit);
@@ -112,6 +127,8 @@ void fit_free(struct fit *fit)
     free(fit->logits);
     free(fit->valid_label);
     free(fit->valid_weight);
+    free(fit->average);
+    free(fit->aside);
     free(fit->best);
     free(fit->points);
     free(fit);
@@ -163,10 +180,45 @@ static double log_loss_of(const struct fit *fit)
     return loss / total;
 }
 
+/* Takes the weights as they are into the mean. */
+static void add_to_average(struct fit *fit)
+{
+    size_t n = deepfm_n_weights(&fit->model);
+    double k = (double)++fit->n_averaged, power = fit->options.average;
+    float share = (float)((power + 1) / (power + k));
+    deepfm_get_weights(&fit->model, fit->aside);
+    for (size_t i = 0; i < n; i++) fit->average[i] += share * (fit->aside[i] - fit->average[i]);
+}
+
+/* Log-odds of the validation rows by the weights that would be kept. */
+static onnxd_status predict_valid(struct fit *fit, onnxd_error *err)
+{
+    bool averaged = fit->n_averaged > 0;
+    if (averaged) {
+        deepfm_get_weights(&fit->model, fit->aside);
+        deepfm_set_weights(&fit->model, fit->average);
+        deepfm_work_refresh(fit->work);
+    }
+    onnxd_status status = deepfm_logits(fit->work, fit->valid, 0, fit->valid->n_rows, fit->logits, err);
+    if (averaged) {
+        deepfm_set_weights(&fit->model, fit->aside);
+        deepfm_work_refresh(fit->work);
+    }
+    return status;
+}
+
+static void keep_best(struct fit *fit)
+{
+    if (fit->n_averaged > 0)
+        memcpy(fit->best, fit->average, deepfm_n_weights(&fit->model) * sizeof *fit->best);
+    else
+        deepfm_get_weights(&fit->model, fit->best);
+}
+
 static onnxd_status look(struct fit *fit, struct fit_point *point, onnxd_error *err)
 {
     uint64_t n = fit->valid->n_rows;
-    onnxd_status status = deepfm_logits(fit->work, fit->valid, 0, n, fit->logits, err);
+    onnxd_status status = predict_valid(fit, err);
     if (status != ONNXD_OK) {
         error_prefix(err, "validation: ");
         return status;
@@ -184,7 +236,7 @@ static onnxd_status look(struct fit *fit, struct fit_point *point, onnxd_error *
     fit->n_worse = better ? 0 : fit->n_worse + 1;
     if (better) {
         fit->best_point = *point;
-        deepfm_get_weights(&fit->model, fit->best);
+        keep_best(fit);
     }
     if (fit->options.patience > 0 && fit->n_worse >= fit->options.patience) fit->finished = true;
     return ONNXD_OK;
@@ -209,6 +261,7 @@ onnxd_status fit_batch(struct fit *fit, bool *ret_looked, onnxd_error *err)
     fit->loss += loss;
     fit->n_loss += n;
     bool due = passed(fit, n, fit->options.looks);
+    if (fit->average != NULL && (due || passed(fit, n, FIT_AVERAGES_AN_EPOCH))) add_to_average(fit);
     if (due || passed(fit, n, (uint64_t)fit->options.looks * FIT_POINTS_A_LOOK)) {
         struct fit_point *point = NULL;
         status = add_point(fit, &point, err);

@@ -14,6 +14,11 @@
  * log-odds by the one number that makes the mean prediction over all training rows the observed rate, as it
  * is in logistic regression. No validation row and no test row takes part in that.
  *
+ * Averaging: steps that are still large leave weights that wander about a good place. With options.average,
+ * what is validated and kept is the mean of the course's weights so far, those of the k-th of
+ * FIT_AVERAGES_AN_EPOCH an epoch weighing about k^average: so the first ones are forgotten, whenever one
+ * looks (polynomial decay: Shamir and Zhang 2013). Steps go on from the weights themselves.
+ *
  * The same options and rows give the same bits for any number of threads, interrupted or not.
  *
  * Ownership: fit_create copies the options; shape, rows and threads are borrowed. Threads: one at a time. */
@@ -37,6 +42,7 @@ struct fit_options {
     uint32_t patience; /* 0: never stops early */
     enum fit_metric metric;
     uint32_t negatives; /* a positive row at most; 0: all */
+    double average;     /* power of the averaging below; 0: none */
     bool calibrate;
     uint64_t seed;
 };
@@ -49,7 +55,7 @@ struct fit_point {
     double valid_loss, valid_auc; /* NAN: not looked */
 };
 
-enum { FIT_POINTS_A_LOOK = 10 };
+enum { FIT_POINTS_A_LOOK = 10, FIT_AVERAGES_AN_EPOCH = 50 };
 
 struct fit {
     struct fit_options options;
@@ -70,6 +76,8 @@ struct fit {
     uint64_t n_loss;  /* rows of it */
     uint32_t n_worse; /* looks since the best one */
     bool finished;
+    float *average, *aside; /* [deepfm_n_weights] the mean, and room for the model's own; NULL: none */
+    uint64_t n_averaged;    /* weights in the mean */
     /* what came of it */
     float *best;                 /* [deepfm_n_weights] */
     struct fit_point best_point; /* epoch 0: none yet */

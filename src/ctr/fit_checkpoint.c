@@ -10,7 +10,7 @@
 
 #define MAX_BYTES ((size_t)1 << 36)
 
-static const struct seal checkpoint_seal = {"ONNXDFIT", 2, "a checkpoint of deepfm_train"};
+static const struct seal checkpoint_seal = {"ONNXDFIT", 3, "a checkpoint of deepfm_train"};
 
 /* ---- saving ---- */
 
@@ -57,6 +57,8 @@ onnxd_status fit_save(const struct fit *fit, const char *path, onnxd_error *err)
     put_floats(&out, m->state_a, m->n_dense);
     put_floats(&out, m->state_b, m->n_dense);
     put_floats(&out, fit->best, deepfm_n_weights(m));
+    bytes_put_u64(&out, fit->n_averaged);
+    if (fit->average != NULL) put_floats(&out, fit->average, deepfm_n_weights(m));
     seal_end(&out, start);
     if (out.failed)
         status = error_set(err, ONNXD_ERR_NOMEM, "%s: no memory to write it", path);
@@ -135,8 +137,11 @@ static bool get_parameters(struct byte_reader *in, struct fit *fit)
         if (!get_floats(in, deepfm_row(m, r), 3 * (size_t)m->n_own)) return false;
         deepfm_set_last_step(m, r, bytes_get_u32(in));
     }
-    return get_floats(in, m->dense, m->n_dense) && get_floats(in, m->state_a, m->n_dense) &&
-           get_floats(in, m->state_b, m->n_dense) && get_floats(in, fit->best, deepfm_n_weights(m));
+    if (!get_floats(in, m->dense, m->n_dense) || !get_floats(in, m->state_a, m->n_dense) ||
+        !get_floats(in, m->state_b, m->n_dense) || !get_floats(in, fit->best, deepfm_n_weights(m)))
+        return false;
+    fit->n_averaged = bytes_get_u64(in);
+    return fit->average == NULL || get_floats(in, fit->average, deepfm_n_weights(m));
 }
 
 /* Reads into *fit, which is thrown away when it fails. epoch_rows: of a whole epoch. */
@@ -222,7 +227,8 @@ onnxd_status fit_read_result(const char *path, const struct ctr_shape *shape, st
     if (status != ONNXD_OK) goto out;
     fit.options = head.options;
     fit.best = calloc(deepfm_n_weights(&fit.model), sizeof *fit.best);
-    if (fit.best == NULL)
+    if (fit.options.average > 0) fit.average = calloc(deepfm_n_weights(&fit.model), sizeof *fit.average);
+    if (fit.best == NULL || (fit.options.average > 0 && fit.average == NULL))
         status = error_set(err, ONNXD_ERR_NOMEM, "%s: no memory for its weights", path);
     else if (!get_course(&in, &fit, UINT64_MAX))
         status = error_set(err, ONNXD_ERR_FORMAT, "%s: its numbers do not fit the model", path);
@@ -242,6 +248,7 @@ out:
 void fit_result_done(struct fit *fit)
 {
     deepfm_done(&fit->model);
+    free(fit->average);
     free(fit->best);
     free(fit->points);
 }

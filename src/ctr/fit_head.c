@@ -36,6 +36,7 @@ static const struct {
     OPTION("looks", looks, KIND_U32),
     OPTION("metric", metric, KIND_U32),
     OPTION("neg", negatives, KIND_U32),
+    OPTION("average", average, KIND_F64),
     OPTION("seed", seed, KIND_U64),
 };
 #undef OPTION

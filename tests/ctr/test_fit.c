@@ -60,13 +60,15 @@ static void run_batches(struct fit *fit, uint64_t n)
     for (uint64_t i = 0; i < n && !fit->finished; i++) assert_ok(fit_batch(fit, NULL, &err), err);
 }
 
+/* Of the weights as they are and of the best ones. */
 static uint64_t hash_weights(const struct fit *fit)
 {
     size_t n = deepfm_n_weights(&fit->model);
-    float *weights = malloc(n * sizeof *weights);
+    float *weights = malloc(2 * n * sizeof *weights);
     uint64_t hash = 14695981039346656037u;
     deepfm_get_weights(&fit->model, weights);
-    for (size_t i = 0; i < n * sizeof *weights; i++)
+    memcpy(weights + n, fit->best, n * sizeof *weights);
+    for (size_t i = 0; i < 2 * n * sizeof *weights; i++)
         hash = (hash ^ ((const unsigned char *)weights)[i]) * 1099511628211u;
     free(weights);
     return hash;
@@ -98,8 +100,11 @@ static void any_number_of_threads_gives_the_same_bits(void **state)
         f.options.step.ftrl = true;
         f.options.step.l2_embedding = 1e-4;
         f.options.negatives = 2;
+        f.options.average = 3;
+        f.options.looks = 2;
         struct fit *fit = start(&f);
         run_batches(fit, 90);
+        assert_true(fit->best_point.epoch > 0);
         uint64_t hash = hash_weights(fit);
         if (n_threads == 1) first = hash;
         assert_int_equal(hash, first);
@@ -127,6 +132,7 @@ static void a_resumed_run_ends_in_the_same_bits(void **state)
     fixture_init(&f, -2, 2);
     f.options.step.dropout = 0.1;
     f.options.negatives = 3;
+    f.options.average = 2;
     f.options.looks = 2;
     f.options.max_epochs = 3;
     struct fit *whole = start(&f), *part = start(&f), *resumed = start(&f);
@@ -146,6 +152,73 @@ static void a_resumed_run_ends_in_the_same_bits(void **state)
     fit_free(part);
     fit_free(resumed);
     unlink(path);
+    fixture_done(&f);
+}
+
+/* The share of the j-th of k weights in their mean: polynomial decay written out. */
+static double share_of(uint64_t j, uint64_t k, double power)
+{
+    double share = (power + 1) / (power + (double)j);
+    for (uint64_t i = j + 1; i <= k; i++) share *= (double)(i - 1) / (power + (double)i);
+    return share;
+}
+
+/* The kept weights are the mean of those that were there, and taking it does not disturb the course. */
+static void averages_are_those_of_the_course(void **state)
+{
+    (void)state;
+    enum { MOST = 60 };
+    struct fixture f;
+    fixture_init(&f, -2, 1);
+    f.options.max_epochs = 1;
+    struct fit *plain = start(&f);
+    f.options.average = 3;
+    struct fit *fit = start(&f);
+    size_t n = deepfm_n_weights(&fit->model);
+    float *seen = malloc(MOST * n * sizeof *seen);
+    double total = 0, first = share_of(1, 20, 3);
+    while (!fit->finished) {
+        uint64_t k = fit->n_averaged;
+        run_batches(fit, 1);
+        run_batches(plain, 1);
+        if (fit->n_averaged == k) continue;
+        assert_int_equal(fit->n_averaged, k + 1);
+        assert_true(k < MOST);
+        deepfm_get_weights(&plain->model, seen + k * n);
+    }
+    uint64_t k = fit->n_averaged;
+    assert_int_equal(k, FIT_AVERAGES_AN_EPOCH);
+    for (uint64_t j = 1; j <= k; j++) total += share_of(j, k, 3);
+    assert_float_equal(total, 1, 1e-12);
+    assert_true(share_of(20, 20, 3) > 100 * first);
+    for (size_t i = 0; i < n; i++) {
+        double want = 0;
+        for (uint64_t j = 1; j <= k; j++) want += share_of(j, k, 3) * (double)seen[(j - 1) * n + i];
+        assert_float_equal(fit->best[i], want, 1e-5 * (1 + fabs(want)));
+    }
+    free(seen);
+    fit_free(plain);
+    fit_free(fit);
+    fixture_done(&f);
+}
+
+static void an_average_of_large_steps_is_better_than_the_last(void **state)
+{
+    (void)state;
+    struct fixture f;
+    double loss[2];
+    fixture_init(&f, -2, 2);
+    f.options.rate = 0.02;
+    f.options.max_epochs = 2;
+    for (int i = 0; i < 2; i++) {
+        f.options.average = 4 * i;
+        struct fit *fit = start(&f);
+        run_batches(fit, UINT64_MAX);
+        loss[i] = fit->points[fit->n_points - 1].valid_loss;
+        fit_free(fit);
+    }
+    print_message("validation loss %.5f, averaged %.5f\n", loss[0], loss[1]);
+    assert_true(loss[1] < loss[0]);
     fixture_done(&f);
 }
 
@@ -376,6 +449,8 @@ int main(void)
         cmocka_unit_test(training_reaches_the_stated_auc),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
         cmocka_unit_test(a_resumed_run_ends_in_the_same_bits),
+        cmocka_unit_test(averages_are_those_of_the_course),
+        cmocka_unit_test(an_average_of_large_steps_is_better_than_the_last),
         cmocka_unit_test(checkpoints_that_are_not_right_are_refused),
         cmocka_unit_test(down_sampling_keeps_probabilities),
         cmocka_unit_test(rows_of_one_class_are_refused),
