@@ -11,6 +11,14 @@
 
 #define SQ_ENTRIES  512u
 #define CQ_ENTRIES  4096u
+
+/* Since Linux 6.15, later than the headers of Debian 12: a processor that idles until the next request counts
+ * as idle, not as waiting for input and output. */
+#define ENTER_NO_IOWAIT (1u << 7)
+#define FEAT_NO_IOWAIT  (1u << 17)
+
+#define SIGNAL_SET_BYTES 8u /* of the kernel's */
+
 #define EVENTS_KEEP (CQ_ENTRIES * sizeof(struct uring_event))
 #define END_WAIT_NS                                                                         \
     (UINT64_C(10) * NS_PER_MS) /* loop_free, for what it cancelled; a hundred times at most \
@@ -110,18 +118,22 @@ void uring_submit(struct loop_uring *uring)
     begin_epoch(uring);
 }
 
+/* One system call submits and waits. liburing's functions for that cannot say that the wait is for work, not
+ * for a disk. */
 void uring_enter(struct loop_uring *uring, uint64_t timeout_ns)
 {
-    struct io_uring_cqe *cqe;
-    if (timeout_ns == 0) {
-        io_uring_submit_and_get_events(&uring->ring);
-    } else if (timeout_ns == LOOP_FOREVER) {
-        io_uring_submit_and_wait(&uring->ring, 1);
-    } else {
-        struct __kernel_timespec timeout = {(long long)(timeout_ns / NS_PER_S),
-                                            (long long)(timeout_ns % NS_PER_S)};
-        io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &timeout, NULL);
-    }
+    struct io_uring *ring = &uring->ring;
+    struct __kernel_timespec timeout = {(long long)(timeout_ns / NS_PER_S),
+                                        (long long)(timeout_ns % NS_PER_S)};
+    struct io_uring_getevents_arg arg = {
+        .sigmask_sz = SIGNAL_SET_BYTES,
+        .ts = timeout_ns == LOOP_FOREVER ? 0 : (uint64_t)(uintptr_t)&timeout,
+    };
+    unsigned n_submit = io_uring_sq_ready(ring);
+    ring->sq.sqe_head = ring->sq.sqe_tail;
+    io_uring_smp_store_release(ring->sq.ktail, ring->sq.sqe_tail);
+    io_uring_enter2((unsigned)ring->enter_ring_fd, n_submit, timeout_ns == 0 ? 0 : 1, uring->enter_flags,
+                    (sigset_t *)(void *)&arg, sizeof arg);
     uring_submit(uring); /* usually nothing is left to submit */
 }
 
@@ -208,7 +220,8 @@ static bool enable(struct loop_uring *uring)
     if (io_uring_enable_rings(&uring->ring) != 0) return false;
     uring->thread = pthread_self();
     uring->is_enabled = true;
-    io_uring_register_ring_fd(&uring->ring); /* saves looking it up; works without */
+    if (io_uring_register_ring_fd(&uring->ring) == 1) /* saves looking it up; works without */
+        uring->enter_flags |= IORING_ENTER_REGISTERED_RING;
     return true;
 }
 
@@ -323,6 +336,9 @@ static onnxd_status create_ring(struct loop_uring *uring, onnxd_error *err)
     uring->has_ring = true;
     if (!(params.features & IORING_FEAT_CQE_SKIP) || !(params.features & IORING_FEAT_EXT_ARG))
         return error_set(err, ONNXD_ERR_UNSUPPORTED, "event loop: this kernel's io_uring is too old");
+    uring->enter_flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+    if (params.features & FEAT_NO_IOWAIT) uring->enter_flags |= ENTER_NO_IOWAIT;
+    for (unsigned i = 0; i < uring->ring.sq.ring_entries; i++) uring->ring.sq.array[i] = i; /* in order, always */
     /* Filters of system calls are written call by call. On a ring that is not enabled this one does nothing.
      */
     result = io_uring_enter((unsigned)uring->ring.ring_fd, 0, 0, 0, NULL);

@@ -86,6 +86,7 @@ struct loop_uring {
     struct loop loop;
     struct io_uring ring;
     bool has_ring, is_enabled;
+    unsigned enter_flags;
     pthread_t thread; /* that the ring is bound to, once enabled */
     struct io_uring_buf_ring *buffer_ring;
     char *buffers;
