@@ -202,11 +202,14 @@ static inline uint64_t to_bits(const struct decimal *d, struct decimal_format fo
     return bits;
 }
 
+static const float f32_pow10[] = {1, 1e1f, 1e2f, 1e3f, 1e4f, 1e5f, 1e6f, 1e7f, 1e8f, 1e9f, 1e10f};
+
 float decimal_to_f32(const struct decimal *d)
 {
     float value;
-    if (d->exponent == 0 && d->digits < 1u << 24) {
-        value = (float)(int32_t)d->digits;
+    /* Both sides of the division are floats without an error, so its rounding is the only one (Clinger). */
+    if (d->digits < 1u << 24 && d->exponent <= 0 && d->exponent >= -10) {
+        value = (float)(int32_t)d->digits / f32_pow10[-d->exponent];
         return d->negative ? -value : value;
     }
     uint32_t bits = (uint32_t)to_bits(d, (struct decimal_format){23, 127}) | (uint32_t)d->negative << 31;
