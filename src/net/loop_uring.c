@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-#define SQ_ENTRIES  512u
-#define CQ_ENTRIES  4096u
+#define SQ_ENTRIES 512u
+#define CQ_ENTRIES 4096u
 
 /* Since Linux 6.15, later than the headers of Debian 12: a processor that idles until the next request counts
  * as idle, not as waiting for input and output. */
@@ -338,7 +338,8 @@ static onnxd_status create_ring(struct loop_uring *uring, onnxd_error *err)
         return error_set(err, ONNXD_ERR_UNSUPPORTED, "event loop: this kernel's io_uring is too old");
     uring->enter_flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
     if (params.features & FEAT_NO_IOWAIT) uring->enter_flags |= ENTER_NO_IOWAIT;
-    for (unsigned i = 0; i < uring->ring.sq.ring_entries; i++) uring->ring.sq.array[i] = i; /* in order, always */
+    for (unsigned i = 0; i < uring->ring.sq.ring_entries; i++)
+        uring->ring.sq.array[i] = i; /* in order, always */
     /* Filters of system calls are written call by call. On a ring that is not enabled this one does nothing.
      */
     result = io_uring_enter((unsigned)uring->ring.ring_fd, 0, 0, 0, NULL);
