@@ -51,6 +51,40 @@ static onnxd_status read_cors(struct program *program, onnxd_error *err)
     return status;
 }
 
+/* ---- orders by request ------------------------------------------------------------------------------- */
+
+#define ORDER_PATIENCE_NS (120 * NS_PER_S) /* with all processes, in each step of an order */
+#define TAKE_OVER_PATIENCE_NS \
+    (60 * NS_PER_S) /* no orders are taken meanwhile: the new program would miss them */
+
+/* What the program before this one was told. */
+static onnxd_status recall_orders(struct program *program, onnxd_error *err)
+{
+    int fds[ADMIN_JOURNAL_MAX];
+    uint32_t n = 0;
+    onnxd_status status = handover_take_orders(fds, ADMIN_JOURNAL_MAX, &n, err);
+    for (uint32_t i = 0; status == ONNXD_OK && i < n; i++) {
+        onnxd_error one;
+        if (admin_journal_add(&program->journal, fds[i], true, monotonic_ns(), &one) != ONNXD_OK)
+            log_error("an order of the program before: %s", one.message);
+    }
+    return status;
+}
+
+static onnxd_status prepare_orders(struct program *program, onnxd_error *err)
+{
+    const struct serve_settings *settings = program->settings;
+    struct admin_relay_options relay = {
+        .n_processes = settings->processes, .patience_ns = ORDER_PATIENCE_NS, .journal = &program->journal};
+    onnxd_status status = recall_orders(program, err);
+    program->options.journal = &program->journal;
+    if (status != ONNXD_OK || settings->processes == 1) return status;
+    status = index_board_create(settings->processes, &program->board, err);
+    program->options.board = program->board;
+    if (status == ONNXD_OK && settings->admin) status = admin_relay_create(&relay, &program->relay, err);
+    return status;
+}
+
 /* ---- processes -------------------------------------------------------------------------------------- */
 
 static void reopen_sockets(struct program *program, uint32_t process)
@@ -64,15 +98,21 @@ static void upgrade(void *context)
 {
     struct program *program = context;
     onnxd_error err = {.message = "out of memory"};
-    uint32_t n = program->n_fds;
-    int *fds = calloc((size_t)n + 1, sizeof *fds);
+    int orders[ADMIN_JOURNAL_MAX];
+    struct handover handover = {.n_sockets = program->n_fds, .orders = orders};
+    int *fds = calloc((size_t)program->n_fds + 1, sizeof *fds);
     for (uint32_t p = 0; p < program->settings->processes; p++)
         reopen_sockets(program, p); /* of those away */
     log_info("SIGUSR2: starting %s with the listening sockets", program->path);
-    if (fds != NULL) memcpy(fds, program->fds, n * sizeof *fds);
-    if (fds != NULL && program->options.unix_fd >= 0) fds[n++] = program->options.unix_fd;
-    if (fds == NULL || handover_start(program->path, program->argv, fds, n, &err) != ONNXD_OK)
+    if (fds != NULL) memcpy(fds, program->fds, program->n_fds * sizeof *fds);
+    if (fds != NULL && program->options.unix_fd >= 0) fds[handover.n_sockets++] = program->options.unix_fd;
+    handover.sockets = fds;
+    handover.n_orders = admin_journal_freeze(&program->journal, monotonic_ns() + TAKE_OVER_PATIENCE_NS,
+                                             orders);
+    if (fds == NULL || handover_start(program->path, program->argv, &handover, &err) != ONNXD_OK) {
         log_error("%s", err.message);
+        admin_journal_freeze(&program->journal, 0, orders);
+    }
     free(fds);
 }
 
@@ -150,6 +190,12 @@ static void before_restart(void *context, uint32_t process)
     struct program *program = context;
     telemetry_count_restart(&program->telemetry, process);
     reopen_sockets(program, process);
+}
+
+static void on_death(void *context, uint32_t process)
+{
+    const struct program *program = context;
+    index_board_present(program->board, process, false);
 }
 
 static void close_for_now(void *context, uint32_t process)
@@ -254,6 +300,7 @@ static int serve(void *context, uint32_t process)
     sigaddset(&signals, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     program->options.process = process;
+    program->options.admin_fd = supervisor_admin_fd();
     program->options.reloaded = on_reloaded;
     program->options.reloaded_context = program;
     uint32_t n_workers = program->options.n_workers;
@@ -273,6 +320,7 @@ static int serve(void *context, uint32_t process)
                                &err);
     free(fds);
     if (status != ONNXD_OK) return cli_fail(serve_command.name, &err);
+    if (!is_alone(program)) admin_journal_clear(&program->journal); /* the supervisor keeps it */
     if (is_alone(program))
         tell_ready(program);
     else
@@ -319,13 +367,14 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
     ssize_t n = readlink("/proc/self/exe", program.path, sizeof program.path - 1);
     program.path[n > 0 ? n : 0] = 0;
     program.argv = words_of(&program, argc, argv);
+    admin_journal_init(&program.journal);
     signal(SIGPIPE, SIG_IGN);
     allow_connections(&program);
     int code = CLI_EXIT_OK;
     if (program.argv == NULL || program.turns_seen == NULL ||
         notify_init(&program.notify, &err) != ONNXD_OK || read_keys(&program, &err) != ONNXD_OK ||
         read_tls(&program, &err) != ONNXD_OK || read_cors(&program, &err) != ONNXD_OK ||
-        program_open_sockets(&program, &err) != ONNXD_OK ||
+        program_open_sockets(&program, &err) != ONNXD_OK || prepare_orders(&program, &err) != ONNXD_OK ||
         telemetry_create(settings->processes, program.options.n_workers, program.options.n_compute,
                          &program.telemetry, &err) != ONNXD_OK) {
         code = cli_fail(serve_command.name, &err);
@@ -336,6 +385,7 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
                                                 .context = &program,
                                                 .run = serve,
                                                 .all_ready = tell_ready,
+                                                .died = on_death,
                                                 .restarted = before_restart,
                                                 .is_away = close_for_now,
                                                 .upgrade = upgrade,
@@ -344,10 +394,14 @@ static int run(const struct serve_settings *settings, int argc, char **argv)
                                                 .stopping = tell_stopping,
                                                 .watch_ns = program.notify.watchdog_ns / 4,
                                                 .turns = has_turned,
-                                                .all_turn = feed_watchdog};
+                                                .all_turn = feed_watchdog,
+                                                .relay = program.relay};
         code = supervisor_run(&supervised);
     }
     telemetry_done(&program.telemetry);
+    admin_relay_free(program.relay);
+    index_board_free(program.board);
+    admin_journal_done(&program.journal);
     if (program.options.unix_fd >= 0) close(program.options.unix_fd);
     api_keys_free(program.api_keys);
     tls_context_free(program.tls);

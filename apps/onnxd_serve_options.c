@@ -180,9 +180,6 @@ static int check_together(const struct serve_settings *settings)
     if (settings->unix_path != NULL && settings->processes > 1 && settings->port_per_process)
         return cli_usage_error(&serve_command,
                                "--unix: one socket cannot be split as --port-per-process asks");
-    if (settings->admin && settings->processes > 1)
-        return cli_usage_error(&serve_command,
-                               "--admin works with one process: a request would change one of them only");
     if (settings->preferred.n > VERSION_MAX_PREFERRED)
         return cli_usage_error(&serve_command, "--preferred-batch-sizes: up to %d of them",
                                VERSION_MAX_PREFERRED);

@@ -3,6 +3,9 @@
 #define ONNXD_SERVE_PROGRAM_H
 
 #include "onnxd_serve_options.h"
+#include "serve/admin_journal.h"
+#include "serve/admin_relay.h"
+#include "serve/index_board.h"
 #include "serve/notify.h"
 
 struct program { /* what all processes share */
@@ -19,7 +22,11 @@ struct program { /* what all processes share */
     char path[4096];
     char **argv;
     struct notify notify;
-    uint64_t *turns_seen; /* [processes], when the watchdog was fed last */
+    struct admin_journal
+        journal;               /* what was ordered by request; the supervisor's, or that of the one process */
+    struct admin_relay *relay; /* of orders to several processes; NULL: none */
+    struct index_board *board; /* NULL: one process */
+    uint64_t *turns_seen;      /* [processes], when the watchdog was fed last */
 };
 
 /* Opens or takes over the sockets of all processes, the unix socket too. */

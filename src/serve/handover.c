@@ -13,8 +13,9 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-#define LIST_VARIABLE "ONNXD_INHERITED_SOCKETS" /* "PID:FD,FD,...": who hands over, and what */
-#define FIRST_GIVEN   3                         /* of a service manager's */
+#define LIST_VARIABLE   "ONNXD_INHERITED_SOCKETS" /* "PID:FD,FD,...": who hands over, and what */
+#define ORDERS_VARIABLE "ONNXD_INHERITED_ORDERS"  /* the same of orders to the repository */
+#define FIRST_GIVEN     3                         /* of a service manager's */
 
 static pid_t predecessor;
 
@@ -32,8 +33,9 @@ static void make_ours(int fd)
     if (flags >= 0) fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-static onnxd_status take_inherited(const char *text, int *fds, uint32_t max, uint32_t *ret_n,
-                                   onnxd_error *err)
+/* Reads "PID:FD,FD,..." where `is_right` holds of each descriptor. */
+static bool read_list(const char *text, bool (*is_right)(int fd), int *fds, uint32_t max, uint32_t *ret_n,
+                      long *ret_pid)
 {
     uint32_t n = 0;
     char *end;
@@ -41,15 +43,23 @@ static onnxd_status take_inherited(const char *text, int *fds, uint32_t max, uin
     bool ok = *end == ':' && pid > 1;
     while (ok && *end != 0) {
         long fd = strtol(end + 1, &end, 10);
-        ok = (*end == ',' || *end == 0) && fd > 2 && n < max && is_listening((int)fd);
+        ok = (*end == ',' || *end == 0) && fd > 2 && n < max && is_right((int)fd);
         if (ok) fds[n++] = (int)fd;
     }
-    if (!ok)
+    *ret_n = n;
+    *ret_pid = pid;
+    return ok;
+}
+
+static onnxd_status take_inherited(const char *text, int *fds, uint32_t max, uint32_t *ret_n,
+                                   onnxd_error *err)
+{
+    long pid;
+    if (!read_list(text, is_listening, fds, max, ret_n, &pid))
         return error_set(err, ONNXD_ERR_FORMAT,
                          "%s: not a list of up to %u listening sockets (the number of workers must stay)",
                          LIST_VARIABLE, max);
     predecessor = (pid_t)pid;
-    *ret_n = n;
     return ONNXD_OK;
 }
 
@@ -90,6 +100,25 @@ onnxd_status handover_take(int *fds, uint32_t max, uint32_t *ret_n, onnxd_error 
     for (uint32_t i = 0; i < n; i++) make_ours(fds[i]);
     unsetenv(LIST_VARIABLE);
     unsetenv("LISTEN_FDS");
+    *ret_n = n;
+    return ONNXD_OK;
+}
+
+static bool is_memory_file(int fd)
+{
+    return fcntl(fd, F_GET_SEALS) >= 0;
+}
+
+onnxd_status handover_take_orders(int *fds, uint32_t max, uint32_t *ret_n, onnxd_error *err)
+{
+    const char *text = getenv(ORDERS_VARIABLE);
+    uint32_t n = 0;
+    long pid;
+    if (text != NULL && !read_list(text, is_memory_file, fds, max, &n, &pid))
+        return error_set(err, ONNXD_ERR_FORMAT, "%s: not a list of up to %u memory files", ORDERS_VARIABLE,
+                         max);
+    for (uint32_t i = 0; i < n; i++) fcntl(fds[i], F_SETFD, FD_CLOEXEC);
+    unsetenv(ORDERS_VARIABLE);
     *ret_n = n;
     return ONNXD_OK;
 }
@@ -150,8 +179,8 @@ pid_t handover_successor(const siginfo_t *info)
 /* What was meant for this process by its number. */
 static bool is_ours_alone(const char *variable)
 {
-    static const char *const names[] = {LIST_VARIABLE, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
-                                        "WATCHDOG_PID"};
+    static const char *const names[] = {LIST_VARIABLE, ORDERS_VARIABLE,  "LISTEN_PID",
+                                        "LISTEN_FDS",  "LISTEN_FDNAMES", "WATCHDOG_PID"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t n = strlen(names[i]);
         if (strncmp(variable, names[i], n) == 0 && variable[n] == '=') return true;
@@ -159,38 +188,59 @@ static bool is_ours_alone(const char *variable)
     return false;
 }
 
-/* The environment with the list in it; its texts are borrowed. NULL: out of memory. */
-static char **environment_with(char *list)
+/* The environment with two lists in it; the lists are borrowed and may be NULL. NULL: out of memory. */
+static char **environment_with(char *sockets, char *orders)
 {
     size_t n = 0, kept = 0;
     while (environ[n] != NULL) n++;
-    char **copy = calloc(n + 2, sizeof *copy);
+    char **copy = calloc(n + 3, sizeof *copy);
     if (copy == NULL) return NULL;
     for (size_t i = 0; i < n; i++)
         if (!is_ours_alone(environ[i])) copy[kept++] = environ[i];
-    copy[kept] = list;
+    if (sockets != NULL) copy[kept++] = sockets;
+    if (orders != NULL) copy[kept++] = orders;
     return copy;
 }
 
-onnxd_status handover_start(const char *path, char *const *argv, const int *fds, uint32_t n, onnxd_error *err)
+/* NULL when there are none, or *ret_failed. The caller frees it. */
+static char *write_list(const char *variable, const int *fds, uint32_t n, bool *ret_failed)
 {
-    onnxd_status status = ONNXD_OK;
     struct buf list;
+    if (n == 0) return NULL;
     buf_init(&list, 1 << 20);
-    buf_printf(&list, LIST_VARIABLE "=%ld", (long)getpid());
+    buf_printf(&list, "%s=%ld", variable, (long)getpid());
     for (uint32_t i = 0; i < n; i++) buf_printf(&list, "%c%d", i == 0 ? ':' : ',', fds[i]);
     buf_append_char(&list, 0);
-    char **environment = list.failed ? NULL : environment_with(list.data);
+    if (!list.failed) return list.data;
+    *ret_failed = true;
+    buf_done(&list);
+    return NULL;
+}
+
+static void give(const int *fds, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) fcntl(fds[i], F_SETFD, 0);
+}
+
+onnxd_status handover_start(const char *path, char *const *argv, const struct handover *handover,
+                            onnxd_error *err)
+{
+    onnxd_status status = ONNXD_OK;
+    bool failed = false;
+    char *sockets = write_list(LIST_VARIABLE, handover->sockets, handover->n_sockets, &failed);
+    char *orders = write_list(ORDERS_VARIABLE, handover->orders, handover->n_orders, &failed);
+    char **environment = failed ? NULL : environment_with(sockets, orders);
     sigset_t none;
     sigemptyset(&none);
     pid_t pid = environment != NULL ? fork() : -1;
     if (pid == 0) {
         /* Other threads may have held locks, so only plain system calls follow. Only this copy of the process
-         * gives the sockets away; a second fork leaves the new program to init, so that nobody has to wait
-         * for it. */
+         * gives the descriptors away; a second fork leaves the new program to init, so that nobody has to
+         * wait for it. */
         if (fork() != 0) _exit(0);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        for (uint32_t i = 0; i < n; i++) fcntl(fds[i], F_SETFD, 0);
+        give(handover->sockets, handover->n_sockets);
+        give(handover->orders, handover->n_orders);
         execve(path, argv, environment);
         _exit(127);
     }
@@ -201,6 +251,7 @@ onnxd_status handover_start(const char *path, char *const *argv, const int *fds,
     else
         waitpid(pid, NULL, 0); /* the first copy, which ends at once */
     free(environment);
-    buf_done(&list);
+    free(sockets);
+    free(orders);
     return status;
 }

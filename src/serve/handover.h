@@ -32,8 +32,17 @@ void handover_finish(void);
 /* Who asked to stop by handover_finish, or 0 when the signal came another way. */
 pid_t handover_successor(const siginfo_t *info);
 
-/* Starts `path` with argv and the sockets. ONNXD_ERR_IO. */
-ONNXD_MUST_USE onnxd_status handover_start(const char *path, char *const *argv, const int *fds, uint32_t n,
-                                           onnxd_error *err);
+/* The memory files given beside the sockets, which hold orders to the repository (serve/admin_journal.h): as
+ * handover_take does. What they hold is for the caller to check. ONNXD_ERR_FORMAT. */
+ONNXD_MUST_USE onnxd_status handover_take_orders(int *fds, uint32_t max, uint32_t *ret_n, onnxd_error *err);
+
+struct handover { /* what a program is given, all borrowed */
+    const int *sockets, *orders;
+    uint32_t n_sockets, n_orders;
+};
+
+/* Starts `path` with argv and these. ONNXD_ERR_IO. */
+ONNXD_MUST_USE onnxd_status handover_start(const char *path, char *const *argv,
+                                           const struct handover *handover, onnxd_error *err);
 
 #endif

@@ -3,12 +3,11 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/error.h"
 #include "protocol/v2_meta.h"
+#include "serve/admin_link.h"
 #include "serve/exchange.h"
 #include "serve/model_path.h"
-#include "serve/repository.h"
-
-#define MAX_ENTRIES 1024u
 
 /* ---- index ------------------------------------------------------------------------------------------ */
 
@@ -26,14 +25,14 @@ static void answer_index(struct exchange *exchange)
         exchange_fail_status(exchange, status, err.message);
         return;
     }
-    struct repository_entry *entries = calloc(MAX_ENTRIES, sizeof *entries);
-    struct v2_index_entry *told = calloc(MAX_ENTRIES, sizeof *told);
-    char(*numbers)[24] = calloc(MAX_ENTRIES, sizeof *numbers);
+    struct repository_entry *entries = calloc(INDEX_MAX_ENTRIES, sizeof *entries);
+    struct v2_index_entry *told = calloc(INDEX_MAX_ENTRIES, sizeof *told);
+    char(*numbers)[24] = calloc(INDEX_MAX_ENTRIES, sizeof *numbers);
     if (entries == NULL || told == NULL || numbers == NULL) {
         exchange_fail(exchange, 503, "out of memory");
     } else {
-        uint32_t n = repository_index(worker->config->repository, entries, MAX_ENTRIES), n_told = 0;
-        for (uint32_t i = 0; i < n && i < MAX_ENTRIES; i++) {
+        uint32_t n = repository_index(worker->config->repository, entries, INDEX_MAX_ENTRIES), n_told = 0;
+        for (uint32_t i = 0; i < n; i++) {
             if (ready_only && entries[i].state != REPOSITORY_READY) continue;
             snprintf(numbers[n_told], sizeof *numbers, "%llu", (unsigned long long)entries[i].version);
             told[n_told] = (struct v2_index_entry){.name = entries[i].name,
@@ -53,11 +52,11 @@ static void answer_index(struct exchange *exchange)
 
 /* ---- load and unload: answered when the repository's thread is through ------------------------------ */
 
-struct waiting { /* the request behind a job; the job's context */
+struct waiting {               /* a job and the request behind it */
+    struct repository_job job; /* first: who frees the job frees it all */
     struct worker *worker;
     struct http_ticket ticket;
     uint64_t received_ns;
-    struct repository_job *job;
 };
 
 static uint16_t status_of_job(onnxd_status status)
@@ -65,7 +64,10 @@ static uint16_t status_of_job(onnxd_status status)
     switch (status) {
     case ONNXD_OK: return 200;
     case ONNXD_ERR_NOT_FOUND: return 404;
-    case ONNXD_ERR_NOMEM: return 503;
+    case ONNXD_ERR_NOMEM:
+    case ONNXD_ERR_BUSY:
+    case ONNXD_ERR_CANCELLED: return 503;
+    case ONNXD_ERR_TIMEOUT: return 504;
     case ONNXD_ERR_INTERNAL: return 500;
     default: return 400;
     }
@@ -74,9 +76,9 @@ static uint16_t status_of_job(onnxd_status status)
 /* On the worker's thread again. */
 static void answer_job(struct loop_task *task)
 {
-    struct repository_job *job = (struct repository_job *)(void *)((char *)task -
-                                                                   offsetof(struct repository_job, task));
-    struct waiting *waiting = job->context;
+    struct waiting *waiting = (struct waiting *)(void *)((char *)task -
+                                                         offsetof(struct repository_job, task));
+    struct repository_job *job = &waiting->job;
     struct worker *worker = waiting->worker;
     struct exchange_later later = {waiting->ticket, ROUTE_V2, "/v2/repository", waiting->received_ns};
     if (job->status == ONNXD_OK)
@@ -84,37 +86,31 @@ static void answer_job(struct loop_task *task)
     else
         exchange_answer_later(worker, &later, status_of_job(job->status), job->err.message);
     atomic_fetch_sub(&worker->n_jobs, 1);
-    free(waiting);
     repository_job_free(job);
 }
 
 static void on_done(struct repository_job *job)
 {
-    struct waiting *waiting = job->context;
+    const struct waiting *waiting = job->context;
     job->task.run = answer_job;
     waiting->worker->post(waiting->worker->post_context, &job->task);
 }
 
-/* Moves what the request gave into the job. */
-static bool take_request(struct repository_job *job, const struct v2_load_request *request)
+/* The request as an order. */
+static onnxd_status make_order(enum admin_verb verb, const char *name, const struct v2_load_request *request,
+                               struct admin_order **ret_order, onnxd_error *err)
 {
-    if (request->config.data != NULL) {
-        job->config = strndup(request->config.data, request->config.len);
-        if (job->config == NULL) return false;
-    }
-    job->files = calloc(request->n_files + 1, sizeof *job->files);
-    if (job->files == NULL) return false;
-    for (uint32_t i = 0; i < request->n_files; i++) {
+    uint32_t n = verb == ADMIN_LOAD ? request->n_files : 0;
+    struct admin_file *files = calloc(n + 1, sizeof *files);
+    if (files == NULL) return error_set(err, ONNXD_ERR_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < n; i++) {
         const struct v2_load_file *file = &request->files[i];
-        struct repository_file *copy = &job->files[job->n_files];
-        copy->bytes = malloc(file->n > 0 ? file->n : 1);
-        if (copy->bytes == NULL) return false;
-        memcpy(copy->bytes, file->bytes, file->n);
-        copy->n = file->n;
-        copy->version = strtoull(file->path.data, NULL, 10);
-        job->n_files++;
+        files[i] = (struct admin_file){strtoull(file->path.data, NULL, 10), file->bytes, file->n};
     }
-    return true;
+    onnxd_status status = admin_order_create(verb, name, request->config.data, request->config.len, files, n,
+                                             ret_order, err);
+    free(files);
+    return status;
 }
 
 /* The name of the first file that is not VERSION/model.onnx, or NULL. */
@@ -133,28 +129,29 @@ static const onnxd_string *find_odd_file(const struct v2_load_request *request)
     return NULL;
 }
 
-static void submit(struct exchange *exchange, enum repository_verb verb, const char *name,
+static void submit(struct exchange *exchange, enum admin_verb verb, const char *name,
                    const struct v2_load_request *request)
 {
     struct worker *worker = exchange->worker;
-    onnxd_error err;
-    struct repository_job *job = calloc(1, sizeof *job);
+    onnxd_error err = {.message = "out of memory"};
     struct waiting *waiting = calloc(1, sizeof *waiting);
-    onnxd_status status = ONNXD_ERR_NOMEM;
-    snprintf(err.message, sizeof err.message, "out of memory");
-    if (job != NULL && waiting != NULL && take_request(job, request)) {
-        *waiting = (struct waiting){worker, exchange->ticket, exchange->request->first_byte_ns, job};
-        job->verb = verb;
-        snprintf(job->name, sizeof job->name, "%s", name);
-        job->context = waiting;
-        job->done = on_done;
+    onnxd_status status = waiting != NULL ? ONNXD_OK : ONNXD_ERR_NOMEM;
+    if (status == ONNXD_OK) {
+        *waiting = (struct waiting){.job = {.verb = REPOSITORY_PERFORM, .done = on_done, .context = waiting},
+                                    .worker = worker,
+                                    .ticket = exchange->ticket,
+                                    .received_ns = exchange->request->first_byte_ns};
+        status = make_order(verb, name, request, &waiting->job.order, &err);
+    }
+    if (status == ONNXD_OK) {
         atomic_fetch_add(&worker->n_jobs, 1);
-        status = repository_submit(worker->config->repository, job, &err);
+        status = worker->config->link != NULL
+                     ? admin_link_submit(worker->config->link, &waiting->job, &err)
+                     : repository_submit(worker->config->repository, &waiting->job, &err);
         if (status == ONNXD_OK) return;
         atomic_fetch_sub(&worker->n_jobs, 1);
     }
-    repository_job_free(job);
-    free(waiting);
+    if (waiting != NULL) repository_job_free(&waiting->job);
     exchange_fail_status(exchange, status, err.message);
 }
 
@@ -189,7 +186,7 @@ static void change_model(struct exchange *exchange, struct http_view rest)
         exchange_fail(exchange, 400, "parameters.file:%.*s: expected file:<version>/model.onnx",
                       (int)(odd->len < 100 ? odd->len : 100), odd->data);
     else
-        submit(exchange, load ? REPOSITORY_LOAD : REPOSITORY_UNLOAD, path.name, &request);
+        submit(exchange, load ? ADMIN_LOAD : ADMIN_UNLOAD, path.name, &request);
     arena_done(&arena);
 }
 

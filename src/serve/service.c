@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "net/net_socket.h"
+#include "serve/admin_link.h"
 #include "serve/catalog.h"
 #include "serve/compute.h"
 #include "serve/repository.h"
@@ -35,6 +36,7 @@ struct service {
     const struct model_backend *backend;
     struct telemetry telemetry;
     struct repository *repository;
+    struct admin_link *link; /* NULL: orders are for this process alone */
     struct compute *compute;
     _Atomic bool draining;
     struct worker_thread *threads;
@@ -85,6 +87,11 @@ static void name_of_path(const char *path, char *out, size_t n_out)
 
 static void publish(void *context, struct catalog *catalog);
 
+static bool is_linked(const struct service_options *options)
+{
+    return options->admin && options->admin_fd > 0;
+}
+
 static onnxd_status load_models(struct service *service, onnxd_error *err)
 {
     const struct service_options *options = &service->options;
@@ -94,9 +101,13 @@ static onnxd_status load_models(struct service *service, onnxd_error *err)
         .settings = options->version,
         .host = {options->n_workers, options->n_compute, &service->telemetry, options->process},
         .watch_ns = options->watch_ns,
+        .board = options->board,
+        .journal = is_linked(options) ? NULL : options->journal, /* or the supervisor notes them */
         .context = service,
         .publish = publish};
     onnxd_status status = repository_create(&chosen, &service->repository, err);
+    if (status == ONNXD_OK && options->journal != NULL)
+        status = repository_recall_files(service->repository, options->journal, err);
     for (uint32_t i = 0; status == ONNXD_OK && i < options->n_models; i++) {
         char name[VERSION_NAME_BYTES];
         const struct service_model *model = &options->models[i];
@@ -108,6 +119,8 @@ static onnxd_status load_models(struct service *service, onnxd_error *err)
     }
     if (status == ONNXD_OK && options->repository != NULL)
         status = repository_first_sync(service->repository, err);
+    if (status == ONNXD_OK && options->journal != NULL)
+        repository_recall_content(service->repository, options->journal);
     return status;
 }
 
@@ -263,7 +276,11 @@ onnxd_status service_start(const struct service_options *options, const struct m
     service->config.repository = service->repository;
     service->config.admin = options->admin;
     atomic_store(&service->config.ready, true);
-    service->n_threads = options->n_workers;
+    if (is_linked(options)) {
+        status = admin_link_create(options->admin_fd, service->repository, &service->link, err);
+        service->config.link = service->link;
+    }
+    service->n_threads = status == ONNXD_OK ? options->n_workers : 0;
     while (status == ONNXD_OK && next_fd < options->n_workers) {
         status = start_worker(service, next_fd, fds[next_fd], err);
         next_fd++;
@@ -332,8 +349,10 @@ void service_stop(struct service *service)
     if (service->threads != NULL) service_drain(service);
     for (uint32_t i = 0; i < service->n_threads; i++)
         if (service->threads[i].started) pthread_join(service->threads[i].thread, NULL);
+    admin_link_stop(service->link);       /* it gives work to the repository */
     compute_free(service->compute);       /* what it still has is given back to the workers */
     repository_free(service->repository); /* while the servers it may post to are still there */
+    admin_link_free(service->link);       /* to which the repository reports */
     for (uint32_t i = 0; i < service->n_threads; i++) {
         struct worker_thread *thread = &service->threads[i];
         http_server_free(thread->server);

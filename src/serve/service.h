@@ -16,7 +16,9 @@
 
 #define SERVICE_MAX_WORKERS 1024u
 
+struct admin_journal;
 struct api_keys;
+struct index_board;
 struct tls_context;
 
 struct service_model { /* a model file to serve */
@@ -30,6 +32,11 @@ struct service_options {
     const char *repository; /* folder of models, or NULL */
     uint64_t watch_ns;      /* how often to look for changes in it; 0: on service_reload alone */
     bool admin;             /* loading and unloading by request */
+    int admin_fd;           /* with `admin`: where orders to all processes go (serve/admin_link.h), borrowed
+                               until service_stop; 0: they are for this process alone */
+    struct admin_journal *journal; /* orders of the past, carried out at start; borrowed until service_stop.
+                                      Without admin_fd new ones are noted in it. NULL: none */
+    struct index_board *board;     /* of all processes, borrowed; NULL: this is the only one */
     uint32_t n_workers;
     uint32_t n_compute; /* threads for long runs and large requests, from 1 */
     uint32_t process;   /* number of this process among those that share `telemetry` */

@@ -2,16 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "serve/admin_relay.h"
 #include "serve/handover.h"
 
 #define FIRST_PAUSE_NS (UINT64_C(100) * NS_PER_MS)
@@ -30,15 +33,17 @@ struct process {
 struct supervisor {
     const struct supervisor_options *options;
     struct process *processes;
-    sigset_t signals, before;
+    sigset_t before;   /* signals blocked when it was called */
+    int signal_fd;     /* the signals it takes */
     int ready_pipe[2]; /* each process writes its number once it serves, and after each reload */
     uint32_t n_ready, n_reloading;
+    struct pollfd *polled; /* [n_processes + 2] */
     uint64_t watch_at_ns;
     bool told_ready, stopping;
     int exit_status;
 };
 
-static int child_ready_fd = -1;
+static int child_ready_fd = -1, child_admin_fd;
 static uint32_t child_number;
 
 void supervisor_told(void)
@@ -48,28 +53,49 @@ void supervisor_told(void)
     (void)written; /* without a supervisor there is nobody to tell */
 }
 
+int supervisor_admin_fd(void)
+{
+    return child_admin_fd;
+}
+
+/* In the child: forgets what is the supervisor's. */
+static void become_child(const struct supervisor *supervisor, uint32_t i, int admin_fd)
+{
+    sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
+    close(supervisor->signal_fd);
+    close(supervisor->ready_pipe[0]);
+    child_ready_fd = supervisor->ready_pipe[1];
+    child_number = i;
+    child_admin_fd = admin_fd;
+    if (supervisor->options->relay != NULL) admin_relay_leave(supervisor->options->relay);
+}
+
 static bool start(struct supervisor *supervisor, uint32_t i)
 {
     struct process *process = &supervisor->processes[i];
-    pid_t parent = getpid(), pid = fork();
-    if (pid < 0) {
-        log_error("cannot start process %u: %s", i, strerror(errno));
-        process->start_at_ns = monotonic_ns() + NS_PER_S;
-        return false;
-    }
+    struct admin_relay *relay = supervisor->options->relay;
+    onnxd_error err = {.message = ""};
+    int admin_fd = 0;
+    bool is_linked = relay == NULL || admin_relay_before_fork(relay, i, &admin_fd, &err) == ONNXD_OK;
+    pid_t parent = getpid(), pid = is_linked ? fork() : -1;
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != parent) _exit(0); /* the supervisor died before the line above */
-        sigprocmask(SIG_SETMASK, &supervisor->before, NULL);
-        close(supervisor->ready_pipe[0]);
-        child_ready_fd = supervisor->ready_pipe[1];
-        child_number = i;
+        become_child(supervisor, i, admin_fd);
         int status = supervisor->options->run(supervisor->options->context, i);
         _exit(status);
+    }
+    if (pid < 0) log_error("cannot start process %u: %s", i, is_linked ? strerror(errno) : err.message);
+    if (admin_fd > 0) close(admin_fd);
+    if (pid < 0) {
+        if (relay != NULL) admin_relay_gone(relay, i, monotonic_ns());
+        process->start_at_ns = monotonic_ns() + NS_PER_S;
+        return false;
     }
     process->pid = pid;
     process->is_ready = false;
     process->started_ns = monotonic_ns();
+    if (relay != NULL) admin_relay_forked(relay, i, process->started_ns);
     return true;
 }
 
@@ -84,6 +110,7 @@ static void stop_all(struct supervisor *supervisor, int exit_status)
     if (supervisor->stopping) return;
     supervisor->stopping = true;
     supervisor->exit_status = exit_status;
+    if (supervisor->options->relay != NULL) admin_relay_stop(supervisor->options->relay);
     signal_all(supervisor, SIGTERM);
 }
 
@@ -155,6 +182,9 @@ static void reap(struct supervisor *supervisor)
             struct process *process = &supervisor->processes[i];
             if (process->pid != pid) continue;
             process->pid = 0;
+            if (supervisor->options->relay != NULL)
+                admin_relay_gone(supervisor->options->relay, i, monotonic_ns());
+            supervisor->options->died(supervisor->options->context, i);
             if (process->is_ready) supervisor->n_ready--;
             end_reload(supervisor, process);
             bool served = process->is_ready || supervisor->told_ready;
@@ -173,15 +203,10 @@ static uint64_t start_due(struct supervisor *supervisor)
     uint64_t now_ns = monotonic_ns(), wait_ns = NS_PER_S;
     for (uint32_t i = 0; i < supervisor->options->n_processes && !supervisor->stopping; i++) {
         struct process *process = &supervisor->processes[i];
-        if (process->pid != 0) {
-            if (!process->is_ready || process->is_reloading)
-                wait_ns = 5 * NS_PER_MS; /* its word comes by the pipe, not by a signal */
-            continue;
-        }
+        if (process->pid != 0) continue;
         if (process->start_at_ns <= now_ns) {
             if (process->started_ns > 0) supervisor->options->restarted(supervisor->options->context, i);
             start(supervisor, i);
-            wait_ns = 5 * NS_PER_MS;
         } else if (process->start_at_ns - now_ns < wait_ns) {
             wait_ns = process->start_at_ns - now_ns;
         }
@@ -196,13 +221,15 @@ static bool any_alive(const struct supervisor *supervisor)
     return false;
 }
 
-static void handle_signal(struct supervisor *supervisor, const siginfo_t *info)
+static void handle_signal(struct supervisor *supervisor, const struct signalfd_siginfo *taken)
 {
     const struct supervisor_options *options = supervisor->options;
-    switch (info->si_signo) {
+    siginfo_t info = {.si_signo = (int)taken->ssi_signo, .si_code = taken->ssi_code};
+    info.si_pid = (pid_t)taken->ssi_pid;
+    switch (info.si_signo) {
     case SIGTERM:
     case SIGINT:
-        if (!supervisor->stopping) options->stopping(options->context, handover_successor(info));
+        if (!supervisor->stopping) options->stopping(options->context, handover_successor(&info));
         stop_all(supervisor, 0);
         break;
     case SIGHUP:
@@ -231,29 +258,83 @@ static uint64_t watch(struct supervisor *supervisor)
     return options->watch_ns;
 }
 
+/* On behalf of the relay. */
+static void restart_one(void *context, uint32_t process)
+{
+    const struct supervisor *supervisor = context;
+    if (supervisor->processes[process].pid > 0) kill(supervisor->processes[process].pid, SIGTERM);
+}
+
+/* Waits for signals, word of processes and their orders, until `wait_ns` have passed, and takes what came. */
+static void wait_and_take(struct supervisor *supervisor, uint64_t wait_ns)
+{
+    struct admin_relay *relay = supervisor->options->relay;
+    uint32_t n = supervisor->options->n_processes;
+    struct pollfd *polled = supervisor->polled;
+    struct timespec wait = {(time_t)(wait_ns / NS_PER_S), (long)(wait_ns % NS_PER_S)};
+    struct signalfd_siginfo info;
+    polled[n] = (struct pollfd){.fd = supervisor->signal_fd, .events = POLLIN};
+    polled[n + 1] = (struct pollfd){.fd = supervisor->ready_pipe[0], .events = POLLIN};
+    for (uint32_t i = 0; i < n; i++)
+        polled[i] = (struct pollfd){.fd = relay != NULL ? admin_relay_fds(relay)[i] : -1, .events = POLLIN};
+    if (ppoll(polled, n + 2, &wait, NULL) <= 0) return;
+    for (uint32_t i = 0; i < n; i++)
+        if (polled[i].revents != 0) admin_relay_read(relay, i, monotonic_ns());
+    while (read(supervisor->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+        handle_signal(supervisor, &info);
+}
+
+/* Until something is to be done without being asked. */
+static uint64_t next_wait(struct supervisor *supervisor)
+{
+    uint64_t wait_ns = start_due(supervisor), watch_ns = watch(supervisor);
+    if (watch_ns < wait_ns) wait_ns = watch_ns;
+    if (supervisor->options->relay == NULL) return wait_ns;
+    uint64_t now_ns = monotonic_ns(), at_ns = admin_relay_look(supervisor->options->relay, now_ns);
+    if (at_ns <= now_ns) return 0;
+    return at_ns - now_ns < wait_ns ? at_ns - now_ns : wait_ns;
+}
+
+static bool init(struct supervisor *supervisor)
+{
+    static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD};
+    const struct supervisor_options *options = supervisor->options;
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) sigaddset(&signals, taken[i]);
+    sigprocmask(SIG_BLOCK, &signals, &supervisor->before);
+    supervisor->processes = calloc(options->n_processes, sizeof *supervisor->processes);
+    supervisor->polled = calloc(options->n_processes + 2, sizeof *supervisor->polled);
+    supervisor->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (supervisor->processes == NULL || supervisor->polled == NULL || supervisor->signal_fd < 0 ||
+        pipe2(supervisor->ready_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
+        return false;
+    if (options->relay != NULL) admin_relay_set_restart(options->relay, restart_one, supervisor);
+    return true;
+}
+
+static void done(struct supervisor *supervisor)
+{
+    const int fds[] = {supervisor->signal_fd, supervisor->ready_pipe[0], supervisor->ready_pipe[1]};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0) close(fds[i]);
+    free(supervisor->processes);
+    free(supervisor->polled);
+}
+
 int supervisor_run(const struct supervisor_options *options)
 {
-    struct supervisor supervisor = {.options = options, .ready_pipe = {-1, -1}, .exit_status = 1};
-    static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD};
-    sigemptyset(&supervisor.signals);
-    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) sigaddset(&supervisor.signals, taken[i]);
-    sigprocmask(SIG_BLOCK, &supervisor.signals, &supervisor.before);
-    supervisor.processes = calloc(options->n_processes, sizeof *supervisor.processes);
-    if (supervisor.processes == NULL || pipe2(supervisor.ready_pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
+    struct supervisor supervisor = {
+        .options = options, .ready_pipe = {-1, -1}, .signal_fd = -1, .exit_status = 1};
+    if (!init(&supervisor)) {
         log_error("cannot start processes: %s", strerror(errno));
-        free(supervisor.processes);
+        done(&supervisor);
         return 1;
     }
     do {
-        uint64_t wait_ns = start_due(&supervisor), watch_ns = watch(&supervisor);
-        if (watch_ns < wait_ns) wait_ns = watch_ns;
-        struct timespec wait = {(time_t)(wait_ns / NS_PER_S), (long)(wait_ns % NS_PER_S)};
-        siginfo_t info;
-        if (sigtimedwait(&supervisor.signals, &info, &wait) > 0) handle_signal(&supervisor, &info);
+        wait_and_take(&supervisor, next_wait(&supervisor));
         reap(&supervisor);
     } while (!supervisor.stopping || any_alive(&supervisor));
-    close(supervisor.ready_pipe[0]);
-    close(supervisor.ready_pipe[1]);
-    free(supervisor.processes);
+    done(&supervisor);
     return supervisor.exit_status;
 }

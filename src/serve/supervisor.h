@@ -17,13 +17,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct admin_relay;
+
 struct supervisor_options {
     uint32_t n_processes;
     void *context;
     /* The work of process `process`: serves until SIGTERM and returns the exit status. It calls
      * supervisor_told once when requests can be served, and after each reload. */
     int (*run)(void *context, uint32_t process);
-    void (*all_ready)(void *context);                   /* every process serves */
+    void (*all_ready)(void *context); /* every process serves */
+    void (*died)(void *context, uint32_t process);
     void (*restarted)(void *context, uint32_t process); /* before a dead one is started again */
     /* One died and will not serve again at once: nobody should wait for it meanwhile. */
     void (*is_away)(void *context, uint32_t process);
@@ -38,6 +41,7 @@ struct supervisor_options {
     bool (*turns)(void *context,
                   uint32_t process); /* something moved in it since it was asked about before */
     void (*all_turn)(void *context);
+    struct admin_relay *relay; /* of orders to all processes, borrowed; NULL: they take none */
 };
 
 /* Runs until SIGTERM or SIGINT, or until a process fails before it served; SIGHUP is passed on to all.
@@ -47,5 +51,8 @@ int supervisor_run(const struct supervisor_options *options);
 
 /* In a child: tells the supervisor that it serves, and later that a reload is done. Any thread. */
 void supervisor_told(void);
+
+/* In a child: where its orders go to and come from (serve/admin_link.h); 0: nowhere. */
+int supervisor_admin_fd(void);
 
 #endif

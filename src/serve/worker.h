@@ -17,6 +17,7 @@
 #include "serve/lane.h"
 #include "serve/telemetry.h"
 
+struct admin_link;
 struct api_keys;
 struct compute;
 struct gunzip;
@@ -28,6 +29,7 @@ struct worker_config { /* the same for all workers; immutable but for the atomic
     uint64_t max_answer_bytes;
     struct repository *repository; /* for its index; and with `admin` to load and unload */
     bool admin;
+    struct admin_link *link; /* brings orders to all processes; NULL: they are for the repository here */
     struct compute *compute;
     const struct api_keys *api_keys; /* NULL: anybody may ask */
     uint64_t max_body_bytes;         /* of a gzip body, unpacked */
