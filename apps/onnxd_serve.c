@@ -60,15 +60,13 @@ static onnxd_status read_cors(struct program *program, onnxd_error *err)
 /* What the program before this one was told. */
 static onnxd_status recall_orders(struct program *program, onnxd_error *err)
 {
-    int fds[ADMIN_JOURNAL_MAX];
-    uint32_t n = 0;
-    onnxd_status status = handover_take_orders(fds, ADMIN_JOURNAL_MAX, &n, err);
-    for (uint32_t i = 0; status == ONNXD_OK && i < n; i++) {
-        onnxd_error one;
-        if (admin_journal_add(&program->journal, fds[i], true, monotonic_ns(), &one) != ONNXD_OK)
-            log_error("an order of the program before: %s", one.message);
-    }
-    return status;
+    int fd = -1;
+    onnxd_error why;
+    onnxd_status status = handover_take_orders(&fd, err);
+    if (fd < 0) return status;
+    if (admin_journal_take(&program->journal, fd, &why) != ONNXD_OK) log_error("%s", why.message);
+    close(fd);
+    return ONNXD_OK;
 }
 
 static onnxd_status prepare_orders(struct program *program, onnxd_error *err)
@@ -98,8 +96,7 @@ static void upgrade(void *context)
 {
     struct program *program = context;
     onnxd_error err = {.message = "out of memory"};
-    int orders[ADMIN_JOURNAL_MAX];
-    struct handover handover = {.n_sockets = program->n_fds, .orders = orders};
+    struct handover handover = {.n_sockets = program->n_fds, .orders = -1};
     int *fds = calloc((size_t)program->n_fds + 1, sizeof *fds);
     for (uint32_t p = 0; p < program->settings->processes; p++)
         reopen_sockets(program, p); /* of those away */
@@ -107,12 +104,14 @@ static void upgrade(void *context)
     if (fds != NULL) memcpy(fds, program->fds, program->n_fds * sizeof *fds);
     if (fds != NULL && program->options.unix_fd >= 0) fds[handover.n_sockets++] = program->options.unix_fd;
     handover.sockets = fds;
-    handover.n_orders = admin_journal_freeze(&program->journal, monotonic_ns() + TAKE_OVER_PATIENCE_NS,
-                                             orders);
-    if (fds == NULL || handover_start(program->path, program->argv, &handover, &err) != ONNXD_OK) {
+    uint64_t until_ns = monotonic_ns() + TAKE_OVER_PATIENCE_NS;
+    if (fds == NULL ||
+        admin_journal_hand_over(&program->journal, until_ns, &handover.orders, &err) != ONNXD_OK ||
+        handover_start(program->path, program->argv, &handover, &err) != ONNXD_OK) {
         log_error("%s", err.message);
-        admin_journal_freeze(&program->journal, 0, orders);
+        admin_journal_thaw(&program->journal);
     }
+    if (handover.orders >= 0) close(handover.orders);
     free(fds);
 }
 

@@ -70,7 +70,7 @@ static void ask(struct admin_link *link, struct repository_job *job)
     if (status == ONNXD_OK && (link->is_cut || !admin_wire_send(link->fd, &message, fd)))
         status = error_set(&job->err, ONNXD_ERR_BUSY, "the supervising process does not answer");
     if (fd >= 0) close(fd);
-    admin_order_free(job->order); /* the supervisor has it now */
+    admin_order_unref(job->order); /* the supervisor has it now */
     job->order = NULL;
     if (status == ONNXD_OK)
         add(&link->asked, job);

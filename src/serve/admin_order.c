@@ -1,21 +1,17 @@
 #include "serve/admin_order.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "serve/sealed_file.h"
 
 #define MAGIC     "onnxd-order-1"
 #define MAX_BYTES ((size_t)4 << 30)
 #define MAX_FILES 1024u
 #define NO_CONFIG UINT64_MAX
-#define SEALED    (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
 /* The image: this, the files' places, the name, the configuration, each with a NUL, then the content. */
 struct head {
@@ -104,6 +100,7 @@ static onnxd_status adopt(char *image, size_t n, bool is_mapped, struct admin_or
             free(image);
         return error_set(err, ONNXD_ERR_NOMEM, "order: out of memory");
     }
+    atomic_init(&order->refs, 1);
     order->image = image;
     order->n_image = n;
     order->is_mapped = is_mapped;
@@ -111,7 +108,7 @@ static onnxd_status adopt(char *image, size_t n, bool is_mapped, struct admin_or
     if (status == ONNXD_OK)
         *ret_order = order;
     else
-        admin_order_free(order);
+        admin_order_unref(order);
     return status;
 }
 
@@ -126,14 +123,10 @@ onnxd_status admin_order_from_bytes(const void *bytes, size_t n, struct admin_or
 
 onnxd_status admin_order_from_fd(int fd, struct admin_order **ret_order, onnxd_error *err)
 {
-    struct stat info;
-    int seals = fcntl(fd, F_GET_SEALS);
-    if (seals < 0 || (seals & SEALED) != SEALED || fstat(fd, &info) != 0 || info.st_size <= 0 ||
-        (uint64_t)info.st_size > MAX_BYTES)
-        return error_set(err, ONNXD_ERR_FORMAT, "descriptor %d holds no order to the repository", fd);
-    void *image = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (image == MAP_FAILED) return error_set(err, ONNXD_ERR_NOMEM, "order: %s", strerror(errno));
-    return adopt(image, (size_t)info.st_size, true, ret_order, err);
+    char *image;
+    size_t n;
+    onnxd_status status = sealed_file_map(fd, &image, &n, err);
+    return status != ONNXD_OK ? status : adopt(image, n, true, ret_order, err);
 }
 
 /* ---- writing ---------------------------------------------------------------------------------------- */
@@ -175,27 +168,18 @@ onnxd_status admin_order_create(enum admin_verb verb, const char *name, const ch
 
 onnxd_status admin_order_to_fd(const struct admin_order *order, int *ret_fd, onnxd_error *err)
 {
-    size_t n = 0;
-    int fd = memfd_create("onnxd-order", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    while (fd >= 0 && n < order->n_image) {
-        ssize_t wrote = write(fd, order->image + n, order->n_image - n);
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote <= 0) break;
-        n += (size_t)wrote;
-    }
-    if (fd < 0 || n < order->n_image || fcntl(fd, F_ADD_SEALS, SEALED) != 0) {
-        int code = errno;
-        if (fd >= 0) close(fd);
-        return error_set(err, ONNXD_ERR_IO, "model '%s': memory for its content: %s", order->name,
-                         strerror(code));
-    }
-    *ret_fd = fd;
-    return ONNXD_OK;
+    return sealed_file_create(order->image, order->n_image, ret_fd, err);
 }
 
-void admin_order_free(struct admin_order *order)
+struct admin_order *admin_order_ref(struct admin_order *order)
 {
-    if (order == NULL) return;
+    atomic_fetch_add_explicit(&order->refs, 1, memory_order_relaxed);
+    return order;
+}
+
+void admin_order_unref(struct admin_order *order)
+{
+    if (order == NULL || atomic_fetch_sub_explicit(&order->refs, 1, memory_order_acq_rel) > 1) return;
     if (order->is_mapped)
         munmap(order->image, order->n_image);
     else

@@ -4,11 +4,12 @@
  * An order is one piece of memory that may be written to a descriptor of a sealed memory file, passed to
  * other processes and read there. It is checked whenever it is read.
  *
- * Ownership: admin_order_free ends it; the views lie within it.
+ * Ownership: reference counted; the views lie within it.
  * Threads:   immutable once made. */
 #ifndef SERVE_ADMIN_ORDER_H
 #define SERVE_ADMIN_ORDER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,7 @@ struct admin_file { /* content in place of a version's file */
 };
 
 struct admin_order {
+    _Atomic uint32_t refs;
     enum admin_verb verb;
     const char *name;   /* of the model, shorter than ADMIN_ORDER_NAME_BYTES */
     const char *config; /* NUL-terminated text in place of config.json; NULL: none */
@@ -42,7 +44,8 @@ ONNXD_MUST_USE onnxd_status admin_order_create(enum admin_verb verb, const char 
                                                size_t n_config, const struct admin_file *files,
                                                uint32_t n_files, struct admin_order **ret_order,
                                                onnxd_error *err);
-void admin_order_free(struct admin_order *order); /* takes NULL */
+struct admin_order *admin_order_ref(struct admin_order *order);
+void admin_order_unref(struct admin_order *order); /* takes NULL */
 
 /* A sealed memory file that holds it; the caller closes it. ONNXD_ERR_IO. */
 ONNXD_MUST_USE onnxd_status admin_order_to_fd(const struct admin_order *order, int *ret_fd, onnxd_error *err);

@@ -68,7 +68,7 @@ static void answer(struct admin_relay *relay, const struct asked *asked, onnxd_s
 static void free_asked(struct asked *asked)
 {
     if (asked->fd >= 0) close(asked->fd);
-    admin_order_free(asked->order);
+    admin_order_unref(asked->order);
     free(asked);
 }
 
@@ -135,10 +135,8 @@ static void commit(struct admin_relay *relay, uint64_t now_ns)
 {
     onnxd_error err;
     struct asked *asked = relay->first;
-    int fd = dup(asked->fd);
-    onnxd_status status = fd < 0
-                              ? error_set(&err, ONNXD_ERR_IO, "too many files are open")
-                              : admin_journal_add(relay->options.journal, fd, relay->has_files, now_ns, &err);
+    onnxd_status status = admin_journal_add(relay->options.journal, asked->order, relay->has_files, now_ns,
+                                            &err);
     if (status != ONNXD_OK) {
         note_failure(relay, asked->process, status, err.message);
         give_up(relay, now_ns);

@@ -109,17 +109,18 @@ static bool is_memory_file(int fd)
     return fcntl(fd, F_GET_SEALS) >= 0;
 }
 
-onnxd_status handover_take_orders(int *fds, uint32_t max, uint32_t *ret_n, onnxd_error *err)
+onnxd_status handover_take_orders(int *ret_fd, onnxd_error *err)
 {
     const char *text = getenv(ORDERS_VARIABLE);
     uint32_t n = 0;
     long pid;
-    if (text != NULL && !read_list(text, is_memory_file, fds, max, &n, &pid))
-        return error_set(err, ONNXD_ERR_FORMAT, "%s: not a list of up to %u memory files", ORDERS_VARIABLE,
-                         max);
-    for (uint32_t i = 0; i < n; i++) fcntl(fds[i], F_SETFD, FD_CLOEXEC);
+    int fd = -1;
+    if (text != NULL && !read_list(text, is_memory_file, &fd, 1, &n, &pid))
+        return error_set(err, ONNXD_ERR_FORMAT, "%s: expected the process and a file in memory",
+                         ORDERS_VARIABLE);
+    if (n > 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
     unsetenv(ORDERS_VARIABLE);
-    *ret_n = n;
+    *ret_fd = n > 0 ? fd : -1;
     return ONNXD_OK;
 }
 
@@ -228,7 +229,7 @@ onnxd_status handover_start(const char *path, char *const *argv, const struct ha
     onnxd_status status = ONNXD_OK;
     bool failed = false;
     char *sockets = write_list(LIST_VARIABLE, handover->sockets, handover->n_sockets, &failed);
-    char *orders = write_list(ORDERS_VARIABLE, handover->orders, handover->n_orders, &failed);
+    char *orders = write_list(ORDERS_VARIABLE, &handover->orders, handover->orders >= 0, &failed);
     char **environment = failed ? NULL : environment_with(sockets, orders);
     sigset_t none;
     sigemptyset(&none);
@@ -240,7 +241,7 @@ onnxd_status handover_start(const char *path, char *const *argv, const struct ha
         if (fork() != 0) _exit(0);
         sigprocmask(SIG_SETMASK, &none, NULL);
         give(handover->sockets, handover->n_sockets);
-        give(handover->orders, handover->n_orders);
+        give(&handover->orders, handover->orders >= 0);
         execve(path, argv, environment);
         _exit(127);
     }

@@ -32,13 +32,14 @@ void handover_finish(void);
 /* Who asked to stop by handover_finish, or 0 when the signal came another way. */
 pid_t handover_successor(const siginfo_t *info);
 
-/* The memory files given beside the sockets, which hold orders to the repository (serve/admin_journal.h): as
- * handover_take does. What they hold is for the caller to check. ONNXD_ERR_FORMAT. */
-ONNXD_MUST_USE onnxd_status handover_take_orders(int *fds, uint32_t max, uint32_t *ret_n, onnxd_error *err);
+/* The file given beside the sockets, which holds orders to the repository (serve/admin_journal.h), or -1. Its
+ * content is for the caller to check, who closes it. Forgets it. ONNXD_ERR_FORMAT: a mangled variable. */
+ONNXD_MUST_USE onnxd_status handover_take_orders(int *ret_fd, onnxd_error *err);
 
-struct handover { /* what a program is given, all borrowed */
-    const int *sockets, *orders;
-    uint32_t n_sockets, n_orders;
+struct handover {       /* what a program is given, all borrowed */
+    const int *sockets; /* [n_sockets] */
+    uint32_t n_sockets;
+    int orders; /* -1: none */
 };
 
 /* Starts `path` with argv and these. ONNXD_ERR_IO. */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -19,17 +18,14 @@
 static onnxd_status perform(struct repository *repository, struct repository_job *job)
 {
     struct admin_journal *journal = repository->options.journal;
+    struct admin_order *order = admin_order_ref(job->order);
     onnxd_status status = ONNXD_OK;
-    int fd = -1;
-    if (journal != NULL) status = admin_journal_allows(journal, job->order, monotonic_ns(), &job->err);
-    if (status == ONNXD_OK && journal != NULL) status = admin_order_to_fd(job->order, &fd, &job->err);
+    if (journal != NULL) status = admin_journal_allows(journal, order, monotonic_ns(), &job->err);
     if (status == ONNXD_OK) status = repository_prepare(repository, job);
-    if (status == ONNXD_OK && journal != NULL) { /* first, so that no program takes over between the two */
-        status = admin_journal_add(journal, fd, job->has_files, monotonic_ns(), &job->err);
-        fd = -1;
-    }
+    if (status == ONNXD_OK && journal != NULL) /* first, so that no program takes over between the two */
+        status = admin_journal_add(journal, order, job->has_files, monotonic_ns(), &job->err);
     if (status == ONNXD_OK) status = repository_commit(repository, job);
-    if (fd >= 0) close(fd);
+    admin_order_unref(order);
     return status;
 }
 
@@ -111,7 +107,7 @@ onnxd_status repository_submit(struct repository *repository, struct repository_
 void repository_job_free(struct repository_job *job)
 {
     if (job == NULL) return;
-    admin_order_free(job->order);
+    admin_order_unref(job->order);
     free(job);
 }
 
@@ -205,12 +201,11 @@ void repository_recall_content(struct repository *repository, const struct admin
 {
     for (uint32_t i = 0; i < journal->n; i++) {
         if (journal->orders[i]->n_files == 0) continue;
-        struct repository_job job = {.verb = REPOSITORY_PERFORM};
-        onnxd_status status = admin_order_from_fd(journal->fds[i], &job.order, &job.err);
-        if (status == ONNXD_OK) status = repository_prepare(repository, &job);
+        struct repository_job job = {.order = admin_order_ref(journal->orders[i])};
+        onnxd_status status = repository_prepare(repository, &job);
         if (status == ONNXD_OK) status = repository_commit(repository, &job);
         if (status != ONNXD_OK) log_error("%s; it was loaded by request before", job.err.message);
-        admin_order_free(job.order);
+        admin_order_unref(job.order);
     }
 }
 

@@ -27,7 +27,7 @@ static void free_plan(struct plan *plan)
 {
     if (plan == NULL) return;
     for (uint32_t i = 0; i < plan->n; i++) version_unref(plan->planned[i].version);
-    admin_order_free(plan->order);
+    admin_order_unref(plan->order);
     free(plan);
 }
 
