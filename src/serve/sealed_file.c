@@ -38,8 +38,7 @@ onnxd_status sealed_file_map(int fd, char **ret_bytes, size_t *ret_n, onnxd_erro
     if (seals < 0 || (seals & SEALED) != SEALED || fstat(fd, &info) != 0 || info.st_size <= 0)
         return error_set(err, ONNXD_ERR_FORMAT, "descriptor %d is no sealed file in memory", fd);
     void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED)
-        return error_set(err, ONNXD_ERR_NOMEM, "a file in memory: %s", strerror(errno));
+    if (bytes == MAP_FAILED) return error_set(err, ONNXD_ERR_NOMEM, "a file in memory: %s", strerror(errno));
     *ret_bytes = bytes;
     *ret_n = (size_t)info.st_size;
     return ONNXD_OK;
