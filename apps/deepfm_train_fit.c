@@ -73,6 +73,8 @@ static const struct cli_option options[] = {
     {"calibrate", CLI_FLAG, AT(fit.calibrate), NULL,
      "in the end, move the bias so that the mean prediction of training rows is their rate"},
     {"l2-embedding", CLI_F64, AT(fit.step.l2_embedding), "X", "penalty", .max = 1e6},
+    {"l2-by-field", CLI_FLAG, AT(fit.step.l2_by_field), NULL,
+     "share --l2-embedding out: fields with large embeddings pay less, others more"},
     {"l2-linear", CLI_F64, AT(fit.step.l2_linear), "X", "penalty", .max = 1e6},
     {"l2-dnn", CLI_F64, AT(fit.step.l2_hidden), "X", "penalty", .max = 1e6},
     {"ftrl-alpha", CLI_F64, AT(fit.step.ftrl_alpha), "X", "FTRL's rate", .min = 1e-9, .max = 1e6},

@@ -28,7 +28,9 @@ onnxd_status deepfm_init(struct deepfm *ret_model, const struct ctr_shape *shape
     m.dense = arena_alloc_array(&m.arena, m.n_dense, sizeof(float));
     m.state_a = arena_alloc_array(&m.arena, m.n_dense, sizeof(float));
     m.state_b = arena_alloc_array(&m.arena, m.n_dense, sizeof(float));
-    if (m.table == NULL || m.dense == NULL || m.state_a == NULL || m.state_b == NULL) {
+    m.field_squares = arena_alloc_array(&m.arena, shape->n_fields + 1, sizeof(float));
+    if (m.table == NULL || m.field_squares == NULL || m.dense == NULL || m.state_a == NULL ||
+        m.state_b == NULL) {
         arena_done(&m.arena);
         return error_set(err, ONNXD_ERR_NOMEM, "model: no memory for %u ids of %zu bytes", shape->n_rows,
                          m.row_floats * sizeof(float));
@@ -55,6 +57,7 @@ void deepfm_start(struct deepfm *m, uint64_t seed, double rate)
     memset(m->dense, 0, m->n_dense * sizeof(float));
     memset(m->state_a, 0, m->n_dense * sizeof(float));
     memset(m->state_b, 0, m->n_dense * sizeof(float));
+    memset(m->field_squares, 0, m->shape->n_fields * sizeof(float));
     for (uint32_t r = 0; r < m->shape->n_rows; r++)
         draw(deepfm_row(m, r), m->shape->embedding, EMBEDDING_DEVIATION, &rng);
     for (uint32_t l = 0; l < m->shape->n_hidden; l++) {

@@ -33,7 +33,8 @@ struct deepfm {
     float *table;      /* [shape->n_rows, row_floats] */
     size_t n_dense;
     float *dense, *state_a, *state_b; /* [n_dense]: bias, weights of numbers, layers, last layer's weights */
-    size_t numbers, last;             /* places in `dense`; the bias is at 0 */
+    float *field_squares; /* [n_fields] running mean of what a row's embedding of the field sums to squared */
+    size_t numbers, last; /* places in `dense`; the bias is at 0 */
     struct deepfm_layer layers[CTR_MAX_HIDDEN];
     struct arena arena;
 };

@@ -9,6 +9,8 @@
 
 enum { MAX_BATCH = 65536, MIN_SLICE = 32, MAX_SLICE = 128, SLICES = 8 };
 
+#define LARGEST_FACTOR 10.0 /* on the penalty of a field */
+
 struct deepfm_settings deepfm_settings_default(void)
 {
     return (struct deepfm_settings){
@@ -82,8 +84,9 @@ static bool allocate(struct deepfm_work *w)
     if (training) {
         w->dx = arena_alloc_array(&w->arena, w->batch, w->ldx * sizeof(float));
         w->dz = arena_alloc_array(&w->arena, w->batch, sizeof(float));
+        w->field_penalty = arena_alloc_array(&w->arena, shape->n_fields + 1, sizeof(float));
         w->numbered = arena_alloc_array(&w->arena, shape->n_rows, sizeof *w->numbered);
-        if (w->dx == NULL || w->dz == NULL || w->numbered == NULL) return false;
+        if (w->dx == NULL || w->dz == NULL || w->field_penalty == NULL || w->numbered == NULL) return false;
     }
     return w->x != NULL && w->sum != NULL && w->z != NULL && w->share != NULL && w->ids != NULL &&
            w->slices != NULL && allocate_layers(w) && allocate_scratch(w);
@@ -152,6 +155,20 @@ static onnxd_status run_batch(struct deepfm_work *w, onnxd_error *err)
     return deepfm_run_slices(w, err);
 }
 
+/* How much of the penalty each field pays, by the squares before this step. */
+static void share_penalty(struct deepfm_work *w)
+{
+    const float *squares = w->model->field_squares;
+    uint32_t n = w->model->shape->n_fields;
+    double mean = 0;
+    for (uint32_t f = 0; f < n; f++) mean += (double)squares[f] / n;
+    for (uint32_t f = 0; f < n; f++) {
+        bool known = w->settings->l2_by_field && mean > 0;
+        double factor = known ? mean / fmax((double)squares[f], mean / LARGEST_FACTOR) : 1;
+        w->field_penalty[f] = (float)fmax(factor, 1 / LARGEST_FACTOR);
+    }
+}
+
 /* The rates and corrections of this step. */
 static void prepare_step(struct deepfm_work *w, double rate)
 {
@@ -168,6 +185,7 @@ static void prepare_step(struct deepfm_work *w, double rate)
     w->own.l2 = (float)s->l2_embedding;
     w->linear.l2 = (float)s->l2_linear;
     w->layers.l2 = (float)s->l2_hidden;
+    share_penalty(w);
 }
 
 onnxd_status deepfm_train(struct deepfm_work *w, const struct encoded_rows *rows, const uint64_t *index,

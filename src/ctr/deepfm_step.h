@@ -16,6 +16,11 @@
  * for the linear weights. L2 of an id's parameters is applied when the id
  * occurs, for all the steps since it last did.
  *
+ * One penalty for all embeddings is too dear for the few fields whose pairs matter and too cheap for the
+ * others. With l2_by_field a field pays l2_embedding times the mean over all fields of its embeddings'
+ * squares, over its own, which is estimated from the batches (a prior variance for each field, as in MacKay
+ * 1992 on automatic relevance); at least a tenth and at most ten times.
+ *
  * Threads: one caller at a time; the work is shared out to `threads`. */
 #ifndef CTR_DEEPFM_STEP_H
 #define CTR_DEEPFM_STEP_H
@@ -31,6 +36,7 @@ struct deepfm_settings {
     bool ftrl; /* linear weights by FTRL instead */
     double beta1, beta2, epsilon;
     double l2_embedding, l2_linear, l2_hidden;
+    bool l2_by_field; /* l2_embedding shared out, see above */
     double ftrl_alpha, ftrl_beta, ftrl_l1, ftrl_l2;
     double dropout; /* share of hidden units left out, 0..0.9 */
     uint64_t seed;  /* of dropout */

@@ -3,6 +3,8 @@
 
 #include "ctr/deepfm_work.h"
 
+enum { FIELD_MEMORY = 500 }; /* steps over which a field's squares are averaged */
+
 /* ---- parameters by their optimiser ---- */
 
 static void take_step(const struct deepfm_work *w, float *p, float *a, float *b, const float *g, size_t n,
@@ -47,6 +49,19 @@ static float penalty(float l2, float gap)
     return l2 * gap < 1 ? l2 * gap : 1;
 }
 
+/* What the batch's embeddings of a field sum to squared goes into the field's running mean. */
+static void measure_field(struct deepfm_work *w, uint32_t f)
+{
+    float *mean = &w->model->field_squares[f];
+    uint32_t n = w->model->shape->embedding;
+    double sum = 0, steps = w->step < FIELD_MEMORY ? (double)w->step : FIELD_MEMORY;
+    for (uint32_t b = 0; b < w->n; b++) {
+        const float *x = w->x + b * w->ldx + (size_t)f * n;
+        sum += (double)w->ctr->dot(x, x, n);
+    }
+    *mean += (float)((sum / w->n - (double)*mean) / steps);
+}
+
 /* Sums the gradients of each id that occurs in the batch, in the order of rows, then moves each once. */
 static void update_field(struct deepfm_work *w, uint32_t f, struct deepfm_scratch *scratch)
 {
@@ -74,7 +89,7 @@ static void update_field(struct deepfm_work *w, uint32_t f, struct deepfm_scratc
     for (uint32_t i = 0; i < n_seen; i++) {
         struct ctr_step own_step = w->own, linear_step = w->linear;
         float gap = (float)(uint32_t)((uint32_t)w->step - deepfm_last_step(model, scratch->seen[i]));
-        own_step.l2 = penalty(own_step.l2, gap);
+        own_step.l2 = penalty(own_step.l2 * w->field_penalty[f], gap);
         linear_step.l2 = penalty(linear_step.l2, gap);
         float *row = deepfm_row(model, scratch->seen[i]), *g = scratch->sums + i * own;
         take_step(w, row, row + own, row + 2 * own, g, n, &own_step);
@@ -161,10 +176,12 @@ static void update_task(void *context, uint32_t task, uint32_t worker)
         }
         task -= n;
     }
-    if (task < shape->n_fields)
-        update_field(w, task, scratch);
-    else
+    if (task == shape->n_fields) {
         update_rest(w, scratch);
+        return;
+    }
+    if (w->settings->l2_by_field) measure_field(w, task);
+    update_field(w, task, scratch);
 }
 
 void deepfm_update(struct deepfm_work *w)

@@ -60,6 +60,7 @@ struct deepfm_work {
     uint64_t step;
     struct rng dropout;
     struct ctr_step own, linear, layers; /* of embeddings, linear weights, layers */
+    float *field_penalty;                /* [n_fields] factor on own.l2 */
 };
 
 /* Row number of the batch's row b. */

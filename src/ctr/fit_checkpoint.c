@@ -10,7 +10,7 @@
 
 #define MAX_BYTES ((size_t)1 << 36)
 
-static const struct seal checkpoint_seal = {"ONNXDFIT", 3, "a checkpoint of deepfm_train"};
+static const struct seal checkpoint_seal = {"ONNXDFIT", 4, "a checkpoint of deepfm_train"};
 
 /* ---- saving ---- */
 
@@ -53,6 +53,7 @@ onnxd_status fit_save(const struct fit *fit, const char *path, onnxd_error *err)
         put_floats(&out, deepfm_row(m, r), 3 * (size_t)m->n_own);
         bytes_put_u32(&out, deepfm_last_step(m, r));
     }
+    put_floats(&out, m->field_squares, fit->shape->n_fields);
     put_floats(&out, m->dense, m->n_dense);
     put_floats(&out, m->state_a, m->n_dense);
     put_floats(&out, m->state_b, m->n_dense);
@@ -137,8 +138,9 @@ static bool get_parameters(struct byte_reader *in, struct fit *fit)
         if (!get_floats(in, deepfm_row(m, r), 3 * (size_t)m->n_own)) return false;
         deepfm_set_last_step(m, r, bytes_get_u32(in));
     }
-    if (!get_floats(in, m->dense, m->n_dense) || !get_floats(in, m->state_a, m->n_dense) ||
-        !get_floats(in, m->state_b, m->n_dense) || !get_floats(in, fit->best, deepfm_n_weights(m)))
+    if (!get_floats(in, m->field_squares, fit->shape->n_fields) || !get_floats(in, m->dense, m->n_dense) ||
+        !get_floats(in, m->state_a, m->n_dense) || !get_floats(in, m->state_b, m->n_dense) ||
+        !get_floats(in, fit->best, deepfm_n_weights(m)))
         return false;
     fit->n_averaged = bytes_get_u64(in);
     return fit->average == NULL || get_floats(in, fit->average, deepfm_n_weights(m));

@@ -22,6 +22,7 @@ static const struct {
     OPTION("beta2", step.beta2, KIND_F64),
     OPTION("epsilon", step.epsilon, KIND_F64),
     OPTION("l2-embedding", step.l2_embedding, KIND_F64),
+    OPTION("l2-by-field", step.l2_by_field, KIND_BOOL),
     OPTION("l2-linear", step.l2_linear, KIND_F64),
     OPTION("l2-hidden", step.l2_hidden, KIND_F64),
     OPTION("ftrl-alpha", step.ftrl_alpha, KIND_F64),

@@ -131,11 +131,94 @@ static void gradients_equal_finite_differences(void **state)
     }
 }
 
+/* The weights after one step of plain descent from the fixture's model. */
+static double *after_step(struct fixture *f, const struct deepfm_settings *settings, const float *squares,
+                          uint64_t step)
+{
+    struct deepfm_work *work = NULL;
+    onnxd_error err;
+    double loss = 0;
+    fixture_init(f, 5, 2, 2);
+    memcpy(f->model.field_squares, squares, 3 * sizeof *squares);
+    assert_ok(deepfm_work_create(&f->model, settings, f->threads, N_ROWS, &work, &err), err);
+    assert_ok(deepfm_train(work, &f->rows, f->index, N_ROWS, step, 1, &loss, &err), err);
+    deepfm_work_free(work);
+    return as_doubles(&f->model);
+}
+
+/* What a field pays beside an unpunished step: the mean of the squares over its own, a tenth to ten times. */
+static void fields_with_large_embeddings_pay_less(void **state)
+{
+    (void)state;
+    enum { STEPS = 600 }; /* none of the ids has moved before */
+    static const float squares[] = {0.001f, 2, 7};
+    static const double want[] = {10, 9.001 / 3 / 2, 9.001 / 3 / 7};
+    const double L2 = 1e-5;
+    struct fixture fixtures[3];
+    struct deepfm_settings free_of = deepfm_settings_default(), punished;
+    free_of.optimiser = DEEPFM_SGD;
+    punished = free_of;
+    punished.l2_embedding = L2;
+    punished.l2_by_field = true;
+    fixture_init(&fixtures[2], 5, 2, 1);
+    const struct deepfm *model = &fixtures[2].model;
+    double *before = as_doubles(model), *plain = after_step(&fixtures[0], &free_of, squares, STEPS);
+    double *shared = after_step(&fixtures[1], &punished, squares, STEPS);
+    uint32_t n_moved[3] = {0};
+    for (size_t i = 0; i < deepfm_n_weights(model); i++) {
+        size_t row = i / model->n_own;
+        bool embedding = row < model->shape->n_rows && i % model->n_own < model->shape->embedding;
+        uint32_t field = row < 11 ? 0 : row < 17 ? 1 : 2;
+        double pays = embedding && plain[i] != before[i] ? L2 * STEPS * want[field] * before[i] : 0;
+        if (pays != 0) n_moved[field]++;
+        assert_float_equal(plain[i] - shared[i], pays, 1e-6);
+    }
+    for (uint32_t f = 0; f < 3; f++) assert_true(n_moved[f] > 0);
+    free(before);
+    free(plain);
+    free(shared);
+    for (int i = 0; i < 3; i++) fixture_done(&fixtures[i]);
+}
+
+/* The running mean takes in what the batch's embeddings, pooled where there are many values, sum to. */
+static void squares_of_fields_are_those_of_the_batch(void **state)
+{
+    (void)state;
+    static const float squares[] = {3, 4, 5};
+    struct deepfm_settings settings = deepfm_settings_default();
+    struct fixture plain, f;
+    settings.l2_by_field = true;
+    free(after_step(&f, &settings, squares, 1000));
+    fixture_init(&plain, 5, 2, 1);
+    for (uint32_t field = 0; field < 3; field++) {
+        const struct ctr_field *at = &plain.shape.fields[field];
+        double sum = 0;
+        for (uint32_t i = 0; i < N_ROWS; i++) {
+            const float *row = encoded_row(&plain.rows, i);
+            double x[5] = {0}, count = 0;
+            for (uint32_t c = 0; c < at->n_slots; c++) {
+                uint32_t id = (uint32_t)row[at->first_column + c];
+                if (id == at->padding_id) continue;
+                for (int j = 0; j < 5; j++) x[j] += deepfm_row(&plain.model, at->first_row + id)[j];
+                count++;
+            }
+            for (int j = 0; j < 5 && count > 0; j++) sum += x[j] / count * (x[j] / count);
+        }
+        double want = squares[field] + (sum / N_ROWS - squares[field]) / 500;
+        assert_float_equal(f.model.field_squares[field], want, 1e-5);
+        assert_true(fabs(want - squares[field]) > 1e-4);
+    }
+    fixture_done(&plain);
+    fixture_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(predictions_equal_the_naive_model),
         cmocka_unit_test(gradients_equal_finite_differences),
+        cmocka_unit_test(fields_with_large_embeddings_pay_less),
+        cmocka_unit_test(squares_of_fields_are_those_of_the_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,6 +99,7 @@ static void any_number_of_threads_gives_the_same_bits(void **state)
         f.options.step.dropout = 0.2;
         f.options.step.ftrl = true;
         f.options.step.l2_embedding = 1e-4;
+        f.options.step.l2_by_field = true;
         f.options.negatives = 2;
         f.options.average = 3;
         f.options.looks = 2;
@@ -132,6 +133,8 @@ static void a_resumed_run_ends_in_the_same_bits(void **state)
     fixture_init(&f, -2, 2);
     f.options.step.dropout = 0.1;
     f.options.negatives = 3;
+    f.options.step.l2_embedding = 1e-4;
+    f.options.step.l2_by_field = true;
     f.options.average = 2;
     f.options.looks = 2;
     f.options.max_epochs = 3;
