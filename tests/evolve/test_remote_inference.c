@@ -5,17 +5,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "evolve/local_inference.h"
 #include "evolve/remote_inference.h"
 #include "neat/population.h"
-#include "serve/service.h"
+#include "support/served.h"
 
 enum { N_PLAYERS = 12, N_MATCHES = 18, N_TICKS = 25 };
 
 struct server {
-    struct service *service;
-    struct telemetry telemetry;
+    struct served served;
     char folder[32]; /* its empty repository */
     char url[64];
 };
@@ -24,32 +22,14 @@ static void start_server(struct server *server)
 {
     snprintf(server->folder, sizeof server->folder, "/tmp/test_remote_XXXXXX");
     assert_non_null(mkdtemp(server->folder));
-    const uint64_t wait_ns = 60 * (uint64_t)NS_PER_S;
-    const struct service_options options = {
-        .admin = true,
-        .repository = server->folder,
-        .n_workers = 1,
-        .n_compute = 1,
-        .limits = http_limits_default(),
-        .version = {.max_batch = 64, .max_queue_size = 4096, .max_answer_bytes = 1 << 24},
-        .request_timeout_ns = wait_ns,
-        .drain_timeout_ns = wait_ns,
-        .unix_fd = -1,
-    };
-    int fds[1];
-    uint16_t port;
-    onnxd_error err;
-    assert_ok(telemetry_create(1, 1, 1, &server->telemetry, &err), err);
-    assert_ok(service_listen("127.0.0.1", 0, 1, fds, &port, &err), err);
-    assert_ok(service_start(&options, &model_backend_onnxd, &server->telemetry, fds, &server->service, &err),
-              err);
-    snprintf(server->url, sizeof server->url, "http://127.0.0.1:%u", port);
+    served_start(&server->served, &(struct served_options){
+                                      .repository = server->folder, .admin = true, .max_queue_size = 4096});
+    snprintf(server->url, sizeof server->url, "http://127.0.0.1:%u", server->served.port);
 }
 
 static void stop_server(struct server *server)
 {
-    service_stop(server->service);
-    telemetry_done(&server->telemetry);
+    served_stop(&server->served);
     assert_int_equal(rmdir(server->folder), 0);
 }
 

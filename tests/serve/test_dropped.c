@@ -10,9 +10,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "net/http_client.h"
-#include "serve/service.h"
 #include "support/loops.h"
+#include "support/served.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED 1
@@ -87,78 +86,47 @@ static void drop_one(const struct net_address *address, struct rng *rng)
     close(fd);
 }
 
-static void on_response(void *context, const struct http_client_response *response)
+static void ask(struct served *served)
 {
-    uint32_t *n_right = context;
-    if (response->status == 200 && response->body.n > 7 && memcmp(response->body.p, "{\"ctr\":", 7) == 0)
-        ++*n_right;
+    static struct seen seen;
+    served_call(served, HTTP_METHOD_POST, "/predict", BODY, &seen);
+    assert_int_equal(seen.status, 200);
+    assert_memory_equal(seen.body, "{\"ctr\":", 7);
 }
 
-static void ask(struct http_client *client)
-{
-    onnxd_error err;
-    uint32_t n_right = 0;
-    struct http_client_request request = {
-        .method = HTTP_METHOD_POST, .host = "a", .path = "/predict", .body = BODY, .n_body = sizeof BODY - 1};
-    assert_ok(http_client_call(client, &request, WAIT_NS, on_response, &n_right, &err), err);
-    assert_int_equal(n_right, 1);
-}
-
-static void drop_many(const struct net_address *address, struct http_client *steady, struct rng *rng)
+static void drop_many(struct served *served, struct rng *rng)
 {
     for (int i = 0; i < N_DROPPED; i++) {
-        drop_one(address, rng);
-        if (i % 20 == 0) ask(steady);
+        drop_one(&served->address, rng);
+        if (i % 20 == 0) ask(served);
     }
 }
 
 /* The server notices in its own time; each question is a wake-up. */
-static uint32_t settled_descriptors(struct http_client *steady, uint32_t want)
+static uint32_t settled_descriptors(struct served *served, uint32_t want)
 {
     uint32_t n = n_descriptors();
     for (uint64_t end_ns = monotonic_ns() + WAIT_NS; n != want && monotonic_ns() < end_ns;
          n = n_descriptors())
-        ask(steady);
+        ask(served);
     return n;
 }
 
 static void nothing_is_left_of_dropped_connections(void **state)
 {
     (void)state;
-    onnxd_error err;
-    struct telemetry telemetry;
-    struct service *service = NULL;
-    struct http_client steady;
-    struct net_address address;
-    int fds[2];
-    uint16_t port;
+    struct served served;
     struct rng rng = rng_seed(test_seed());
-    struct service_model model = {
+    const struct service_model model = {
         .path = project_path("models/deepfm_emb8_lr0.0001_dnn25612864_neg150_best.onnx")};
-    struct service_options options = {
-        .models = &model,
-        .n_models = 1,
-        .n_workers = 2,
-        .n_compute = 1,
-        .limits = http_limits_default(),
-        .loop = test_loop(),
-        .version = {.max_batch = 64, .max_queue_size = 64, .max_answer_bytes = 1 << 24},
-        .request_timeout_ns = WAIT_NS,
-        .drain_timeout_ns = WAIT_NS,
-        .unix_fd = -1};
-    assert_ok(telemetry_create(1, 2, 1, &telemetry, &err), err);
-    assert_ok(service_listen("127.0.0.1", 0, 2, fds, &port, &err), err);
-    assert_ok(service_start(&options, &model_backend_onnxd, &telemetry, fds, &service, &err), err);
-    assert_ok(net_address_tcp("127.0.0.1", port, &address, &err), err);
-    assert_ok(http_client_init(&steady, NULL, &err), err);
-    assert_ok(http_client_connect(&steady, &address, &err), err);
-    ask(&steady);
+    served_start(&served, &(struct served_options){.models = &model, .n_models = 1, .n_workers = 2});
+    ask(&served);
     uint32_t n_before = n_descriptors();
-    drop_many(&address, &steady, &rng); /* buffers grow to what they keep */
-    assert_int_equal(settled_descriptors(&steady, n_before), n_before);
+    drop_many(&served, &rng); /* buffers grow to what they keep */
+    assert_int_equal(settled_descriptors(&served, n_before), n_before);
     size_t resident_before = resident_bytes();
-    drop_many(&address, &steady, &rng);
-    assert_int_equal(settled_descriptors(&steady, n_before), n_before);
+    drop_many(&served, &rng);
+    assert_int_equal(settled_descriptors(&served, n_before), n_before);
 #ifndef IS_SANITIZED /* sanitizers keep what is freed */
     size_t resident = resident_bytes();
     if (resident > resident_before + GROWTH_BYTES)
@@ -166,9 +134,7 @@ static void nothing_is_left_of_dropped_connections(void **state)
 #else
     (void)resident_before;
 #endif
-    http_client_done(&steady);
-    service_stop(service);
-    telemetry_done(&telemetry);
+    served_stop(&served);
 }
 
 int main(void)

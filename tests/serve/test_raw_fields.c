@@ -108,7 +108,7 @@ static void raw_fields_answer_as_their_ids(void **state)
     struct served served;
     static struct seen raw, plain;
     (void)state;
-    served_start(&served, model_path);
+    served_start_model(&served, model_path);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char body[256];
         served_call(&served, HTTP_METHOD_POST, "/predict", cases[i].raw, &raw);
@@ -140,7 +140,7 @@ static void metadata_tells_the_fields(void **state)
     struct served served;
     static struct seen seen;
     (void)state;
-    served_start(&served, model_path);
+    served_start_model(&served, model_path);
     served_call(&served, HTTP_METHOD_GET, "/v2/models/m", "", &seen);
     assert_int_equal(seen.status, 200);
     for (size_t i = 0; i < sizeof told / sizeof *told; i++)
@@ -170,7 +170,7 @@ static void what_is_wrong_is_named(void **state)
     struct served served;
     static struct seen seen;
     (void)state;
-    served_start(&served, model_path);
+    served_start_model(&served, model_path);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         served_call(&served, HTTP_METHOD_POST, "/predict", cases[i].body, &seen);
         if (seen.status != 400 || strstr(seen.body, cases[i].message) == NULL)
@@ -184,7 +184,7 @@ static void unknown_values_are_counted(void **state)
     struct served served;
     static struct seen seen;
     (void)state;
-    served_start(&served, model_path);
+    served_start_model(&served, model_path);
     for (int i = 0; i < 3; i++)
         served_call(&served, HTTP_METHOD_POST, "/predict",
                     "{\"instances\":[{\"weekday\":9,\"hour\":15,\"domain\":\"new\"," REST
@@ -249,10 +249,10 @@ static void a_description_that_does_not_fit_is_refused(void **state)
     char *sha = strstr(bytes, "model_sha256\":\"") + 15;
     sha[0] = sha[0] == '0' ? '1' : '0';
     assert_ok(file_replace(path, bytes, n, &err), err);
-    assert_fails(served_try(model_path, &err), ONNXD_ERR_MODEL, err, "belongs to another model");
+    assert_fails(served_try_model(model_path, &err), ONNXD_ERR_MODEL, err, "belongs to another model");
     sha[0] = 'x';
     assert_ok(file_replace(path, bytes, n, &err), err);
-    assert_fails(served_try(model_path, &err), ONNXD_ERR_FORMAT, err, "m.features.json: model_sha256");
+    assert_fails(served_try_model(model_path, &err), ONNXD_ERR_FORMAT, err, "m.features.json: model_sha256");
     free(bytes);
 }
 

@@ -7,83 +7,11 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "net/http_client.h"
-#include "serve/service.h"
 #include "support/loops.h"
+#include "support/served.h"
 
-#define WAIT_NS  (30 * (uint64_t)NS_PER_S)
 #define N_ROWS   64
 #define N_MODELS 3
-
-struct server {
-    struct service *service;
-    struct telemetry telemetry;
-    struct net_address address;
-};
-
-static onnxd_status start(struct server *server, const struct service_model *models, uint32_t n_models,
-                          uint32_t n_workers, onnxd_error *err)
-{
-    memset(server, 0, sizeof *server);
-    struct service_options options = {
-        .models = models,
-        .n_models = n_models,
-        .n_workers = n_workers,
-        .n_compute = n_workers,
-        .limits = http_limits_default(),
-        .loop = test_loop(),
-        .version = {.max_batch = 64, .max_queue_size = 64, .max_answer_bytes = 1 << 24},
-        .request_timeout_ns = WAIT_NS,
-        .drain_timeout_ns = WAIT_NS,
-        .unix_fd = -1,
-    };
-    int fds[4];
-    uint16_t port;
-    assert_ok(telemetry_create(1, n_workers, n_workers, &server->telemetry, err), *err);
-    assert_ok(service_listen("127.0.0.1", 0, n_workers, fds, &port, err), *err);
-    onnxd_status status = service_start(&options, &model_backend_onnxd, &server->telemetry, fds,
-                                        &server->service, err);
-    if (status == ONNXD_OK) assert_ok(net_address_tcp("127.0.0.1", port, &server->address, err), *err);
-    return status;
-}
-
-static void stop(struct server *server)
-{
-    service_stop(server->service);
-    telemetry_done(&server->telemetry);
-}
-
-struct seen {
-    uint16_t status;
-    char body[1 << 16];
-};
-
-static void on_response(void *context, const struct http_client_response *response)
-{
-    struct seen *seen = context;
-    seen->status = response->status;
-    snprintf(seen->body, sizeof seen->body, "%.*s", (int)response->body.n,
-             response->body.n > 0 ? response->body.p : "");
-}
-
-static void call(struct http_client *client, enum http_method method, const char *path, const char *body,
-                 struct seen *seen)
-{
-    onnxd_error err;
-    struct http_client_request request = {.method = method,
-                                          .host = "test",
-                                          .path = path,
-                                          .body = body,
-                                          .n_body = body != NULL ? strlen(body) : 0};
-    assert_ok(http_client_call(client, &request, WAIT_NS, on_response, seen, &err), err);
-}
-
-static void connect_to(struct http_client *client, const struct server *server)
-{
-    onnxd_error err;
-    assert_ok(http_client_init(client, NULL, &err), err);
-    assert_ok(http_client_connect(client, &server->address, &err), err);
-}
 
 static float *read_floats(const char *name, size_t n)
 {
@@ -119,7 +47,7 @@ static size_t put_row(char *out, const float *row)
     return n + (size_t)sprintf(out + n, "]");
 }
 
-static double check_batch(struct http_client *client, const char *model, const float *in, const float *want,
+static double check_batch(struct served *served, const char *model, const float *in, const float *want,
                           uint32_t first, uint32_t n, bool infer)
 {
     static char body[1 << 16];
@@ -138,7 +66,7 @@ static double check_batch(struct http_client *client, const char *model, const f
         used += put_row(body + used, in + (first + i) * 15);
     }
     sprintf(body + used, single ? "}" : "]}");
-    call(client, HTTP_METHOD_POST, path, body, &seen);
+    served_call(served, HTTP_METHOD_POST, path, body, &seen);
     if (seen.status != 200) fail_msg("%s: %d %s", path, seen.status, seen.body);
     const char *key = infer ? "\"outputs\":" : single ? "\"ctr\":" : "\"predictions\":";
     assert_int_equal(numbers_behind(seen.body, key, got, single ? 1 : N_ROWS), n);
@@ -153,16 +81,13 @@ static void answers_are_those_of_pytorch(void **state)
     static const uint32_t batches[] = {1, 3, 7, 64};
     struct service_model models[N_MODELS];
     char paths[N_MODELS][512], file[64];
-    onnxd_error err;
     for (int m = 0; m < N_MODELS; m++) {
         snprintf(file, sizeof file, "models/%s.onnx", names[m]);
         snprintf(paths[m], sizeof paths[m], "%s", shared_path(file));
         models[m] = (struct service_model){.path = paths[m]};
     }
-    struct server server;
-    struct http_client client;
-    assert_ok(start(&server, models, N_MODELS, 1, &err), err);
-    connect_to(&client, &server);
+    struct served served;
+    served_start(&served, &(struct served_options){.models = models, .n_models = N_MODELS});
     for (int m = 0; m < N_MODELS; m++) {
         snprintf(file, sizeof file, "models/%s.input.f32", names[m]);
         float *in = read_floats(file, N_ROWS * 15);
@@ -173,7 +98,7 @@ static void answers_are_those_of_pytorch(void **state)
                 double worst = 0;
                 for (uint32_t first = 0; first < N_ROWS; first += batches[b]) {
                     uint32_t n = N_ROWS - first < batches[b] ? N_ROWS - first : batches[b];
-                    worst = fmax(worst, check_batch(&client, names[m], in, want, first, n, infer == 1));
+                    worst = fmax(worst, check_batch(&served, names[m], in, want, first, n, infer == 1));
                 }
                 print_message("%s %s batch %u: worst difference %.2e\n", names[m],
                               infer ? "/infer" : "/predict", batches[b], worst);
@@ -182,50 +107,43 @@ static void answers_are_those_of_pytorch(void **state)
         free(in);
         free(want);
     }
-    http_client_done(&client);
-    stop(&server);
+    served_stop(&served);
 }
 
 static void an_index_outside_its_table_is_the_requests_fault(void **state)
 {
     (void)state;
     char path[512];
-    struct server server;
-    struct http_client client;
+    struct served served;
     static struct seen seen;
-    onnxd_error err;
     snprintf(path, sizeof path, "%s", shared_path("models/deepfm.onnx"));
     struct service_model model = {.name = "m", .path = path};
-    assert_ok(start(&server, &model, 1, 2, &err), err);
-    connect_to(&client, &server);
-    call(&client, HTTP_METHOD_POST, "/predict",
-         "{\"features\":[4,15,1,1,1,88888,282,2,77,13,0.728,0.09,0.5,0.25,0.125]}", &seen);
+    served_start(&served, &(struct served_options){.models = &model, .n_models = 1, .n_workers = 2});
+    served_call(&served, HTTP_METHOD_POST, "/predict",
+                "{\"features\":[4,15,1,1,1,88888,282,2,77,13,0.728,0.09,0.5,0.25,0.125]}", &seen);
     assert_int_equal(seen.status, 400);
     print_message("%s\n", seen.body);
     assert_non_null(strstr(seen.body, "88888"));
-    call(&client, HTTP_METHOD_POST, "/predict",
-         "{\"features\":[4,15,1,1,1,3321,282,2,77,13,0.728,0.09,0.5,0.25,0.125]}", &seen);
+    served_call(&served, HTTP_METHOD_POST, "/predict",
+                "{\"features\":[4,15,1,1,1,3321,282,2,77,13,0.728,0.09,0.5,0.25,0.125]}", &seen);
     assert_int_equal(seen.status, 200);
     assert_non_null(strstr(seen.body, "{\"ctr\":0."));
-    call(&client, HTTP_METHOD_GET, "/metrics", NULL, &seen);
+    served_call(&served, HTTP_METHOD_GET, "/metrics", NULL, &seen);
     assert_int_equal(seen.status, 200);
     assert_non_null(strstr(seen.body, "nv_inference_request_success{model=\"m\",version=\"1\"} 1\n"));
-    http_client_done(&client);
-    stop(&server);
+    served_stop(&served);
 }
 
 static void what_cannot_start_says_why(void **state)
 {
     (void)state;
-    struct server server;
     onnxd_error err;
     struct service_model missing = {.path = "/nonexistent/x.onnx"};
-    assert_fails(start(&server, &missing, 1, 2, &err), ONNXD_ERR_NOT_FOUND, err, "model 'x'");
-    telemetry_done(&server.telemetry);
-    struct service_model bad = {.path = project_path("LICENSE")};
-    assert_true(start(&server, &bad, 1, 1, &err) != ONNXD_OK);
+    assert_fails(
+        served_try(&(struct served_options){.models = &missing, .n_models = 1, .n_workers = 2}, &err),
+        ONNXD_ERR_NOT_FOUND, err, "model 'x'");
+    assert_true(served_try_model(project_path("LICENSE"), &err) != ONNXD_OK);
     assert_non_null(strstr(err.message, "model 'LICENSE'"));
-    telemetry_done(&server.telemetry);
     int fds[2], again[2];
     uint16_t port;
     assert_ok(service_listen("127.0.0.1", 0, 2, fds, &port, &err), err);
@@ -240,35 +158,31 @@ static void stopping_answers_what_is_under_way(void **state)
 {
     (void)state;
     char path[512];
-    struct server server;
-    struct http_client client;
+    struct served served;
     static struct seen seen;
     onnxd_error err;
     snprintf(path, sizeof path, "%s",
              project_path("models/deepfm_emb8_lr0.0001_dnn25612864_neg150_best.onnx"));
-    struct service_model model = {.path = path};
-    assert_ok(start(&server, &model, 1, 1, &err), err);
-    connect_to(&client, &server);
-    call(&client, HTTP_METHOD_GET, "/health", NULL, &seen);
+    served_start_model(&served, path);
+    served_call(&served, HTTP_METHOD_GET, "/health", NULL, &seen);
     assert_int_equal(seen.status, 200);
     struct http_client_request request = {.method = HTTP_METHOD_POST,
                                           .host = "t",
                                           .path = "/predict",
                                           .body = "{\"features\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}",
                                           .n_body = 44};
-    for (int i = 0; i < 10; i++) assert_ok(http_client_queue(&client, &request, &err), err);
-    assert_ok(http_client_write(&client, &err), err);
-    service_drain(server.service);
-    uint32_t n_before = client.n_waiting;
-    while (client.n_waiting > 0) {
-        struct pollfd wait = {.fd = client.fd, .events = POLLIN};
+    for (int i = 0; i < 10; i++) assert_ok(http_client_queue(&served.client, &request, &err), err);
+    assert_ok(http_client_write(&served.client, &err), err);
+    service_drain(served.service);
+    uint32_t n_before = served.client.n_waiting;
+    while (served.client.n_waiting > 0) {
+        struct pollfd wait = {.fd = served.client.fd, .events = POLLIN};
         assert_true(poll(&wait, 1, 30000) > 0);
-        assert_ok(http_client_read(&client, on_response, &seen, &err), err);
+        assert_ok(http_client_read(&served.client, served_see, &seen, &err), err);
     }
     assert_int_equal(n_before, 10);
     assert_int_equal(seen.status, 200);
-    stop(&server);
-    http_client_done(&client);
+    served_stop(&served);
 }
 
 int main(void)
