@@ -215,16 +215,7 @@ static void keep(const char *suite, double value, int64_t minutes, enum bench_ve
 
 static int run_bench(const char *suite, const char *const *arguments, const char *text)
 {
-    const char *argv[20] = {"onnxd", "bench", suite};
-    int n = 3;
-    for (int i = 0; arguments[i] != NULL; i++) argv[n++] = arguments[i];
-    argv[n] = NULL;
-    struct run_result result = run_program(argv, NULL, 0);
-    int code = result.exit_code;
-    if (strstr(result.out, text) == NULL && strstr(result.err, text) == NULL)
-        fail_msg("expected \"%s\" in: %s%s", text, result.out, result.err);
-    run_result_done(&result);
-    return code;
+    return run_saying((const char *[]){"onnxd", "bench", suite, NULL}, arguments, text);
 }
 
 static int check(const char *text)

@@ -240,14 +240,8 @@ static void every_case_runs(void **state)
 
 static int run_micro(const char *const *arguments, const char *text)
 {
-    const char *argv[16] = {"onnxd", "bench", "micro"};
-    for (int i = 0; arguments[i] != NULL; i++) argv[3 + i] = arguments[i], argv[4 + i] = NULL;
-    struct run_result result = run_program(argv, NULL, 0);
-    int code = result.exit_code;
-    if (strstr(result.out, text) == NULL && strstr(result.err, text) == NULL)
-        fail_msg("expected \"%s\" in: %s%s", text, result.out, result.err);
-    run_result_done(&result);
-    return code;
+    static const char *const program[] = {"onnxd", "bench", "micro", NULL};
+    return run_saying(program, arguments, text);
 }
 
 #define QUICK "--filter", "clock", "--seconds", "0.01", "--warm-up", "0.001", "--samples", "10"

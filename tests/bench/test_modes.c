@@ -156,14 +156,8 @@ static void pools_hold_what_is_taken(void **state)
 
 static int run_modes(const char *const *arguments, const char *text)
 {
-    const char *argv[24] = {"onnxd", "bench", "modes"};
-    for (int i = 0; arguments[i] != NULL; i++) argv[3 + i] = arguments[i], argv[4 + i] = NULL;
-    struct run_result result = run_program(argv, NULL, 0);
-    int code = result.exit_code;
-    if (strstr(result.out, text) == NULL && strstr(result.err, text) == NULL)
-        fail_msg("expected \"%s\" in: %s%s", text, result.out, result.err);
-    run_result_done(&result);
-    return code;
+    static const char *const program[] = {"onnxd", "bench", "modes", NULL};
+    return run_saying(program, arguments, text);
 }
 
 #define QUICK "--seconds", "0.02", "--slices", "2", "--modes", "cpu,remote:8"

@@ -6,12 +6,23 @@
 
 static const char row[] = "{\"features\":[1,2,3]}";
 
+/* Each on a connection of its own. */
+static struct wire *give_new(struct bench *bench, const char *target, const char *body)
+{
+    struct wire *wire = wire_open(&bench->rig);
+    give(bench, wire, target, body);
+    return wire;
+}
+
 static void give_n(struct bench *bench, struct wire **wires, int n, const char *target, const char *body)
 {
-    for (int i = 0; i < n; i++) {
-        wires[i] = wire_open(&bench->rig);
-        give(bench, wires[i], target, body);
-    }
+    for (int i = 0; i < n; i++) wires[i] = give_new(bench, target, body);
+}
+
+static void begin(struct bench *bench, const struct version_settings *settings)
+{
+    fake_model_reset();
+    bench_init_with(bench, settings);
 }
 
 static void free_n(struct bench *bench, struct wire **wires, int n)
@@ -19,16 +30,29 @@ static void free_n(struct bench *bench, struct wire **wires, int n)
     for (int i = 0; i < n; i++) wire_free(&bench->rig, wires[i]);
 }
 
+static void end(struct bench *bench, struct wire **wires, int n)
+{
+    free_n(bench, wires, n);
+    bench_done(bench);
+}
+
+/* Settings of a model whose runs are made by compute threads. */
+static struct version_settings on_threads(uint32_t max_batch)
+{
+    struct version_settings settings = bench_settings(max_batch);
+    settings.place = VERSION_PLACE_THREADS;
+    return settings;
+}
+
 /* ---- a delay on the loop ---------------------------------------------------------------------------- */
 
 static void requests_wait_for_company_until_the_delay(void **state)
 {
     (void)state;
-    fake_model_reset();
     struct bench bench;
     struct version_settings settings = bench_settings(8);
     settings.max_queue_delay_ns = 500 * NS_PER_US;
-    bench_init_with(&bench, &settings);
+    begin(&bench, &settings);
     struct wire *wires[3];
     uint64_t start_ns = bench.rig.now_ns;
     give_n(&bench, wires, 1, "/predict", row);
@@ -37,10 +61,10 @@ static void requests_wait_for_company_until_the_delay(void **state)
     assert_int_equal(http_host_next_ns(bench.rig.host), start_ns + 500 * NS_PER_US);
     bench.rig.now_ns += 400 * NS_PER_US;
     /* What the second one points to is gone before it is run: its id must have been copied. */
-    wires[1] = wire_open(&bench.rig);
-    give(&bench, wires[1], "/v2/models/sum/infer",
-         "{\"id\":\"second\",\"inputs\":[{\"name\":\"x\",\"shape\":[1,3],\"datatype\":\"FP32\",\"data\":[1,0,"
-         "1]}]}");
+    wires[1] = give_new(
+        &bench, "/v2/models/sum/infer",
+        "{\"id\":\"second\",\"inputs\":[{\"name\":\"x\",\"shape\":[1,3],\"datatype\":\"FP32\",\"data\":[1,0,"
+        "1]}]}");
     rig_wake(&bench.rig);
     assert_int_equal(fake_model.n_runs, 0);
     bench.rig.now_ns += 100 * NS_PER_US; /* the first one's delay is over */
@@ -50,14 +74,12 @@ static void requests_wait_for_company_until_the_delay(void **state)
     assert_response(wires[0], 0, 200, "\"ctr\":6,");
     assert_response(wires[1], 0, 200, "\"id\":\"second\"");
     assert_non_null(memmem(bench.access.data, bench.access.n, "POST /v2/models/sum/infer 200 0.10ms", 36));
-    free_n(&bench, wires, 2);
-    bench_done(&bench);
+    end(&bench, wires, 2);
 }
 
 static void a_preferred_size_is_run_without_waiting_on(void **state)
 {
     (void)state;
-    fake_model_reset();
     struct bench bench;
     struct version_settings settings = bench_settings(8);
     settings.max_queue_size = 64;
@@ -65,7 +87,7 @@ static void a_preferred_size_is_run_without_waiting_on(void **state)
     settings.preferred[0] = 2;
     settings.preferred[1] = 4;
     settings.n_preferred = 2;
-    bench_init_with(&bench, &settings);
+    begin(&bench, &settings);
     struct wire *wires[7];
     give_n(&bench, wires, 7, "/predict", row);
     rig_wake(&bench.rig);
@@ -74,26 +96,23 @@ static void a_preferred_size_is_run_without_waiting_on(void **state)
     assert_int_equal(fake_model.run_rows[1], 2);
     assert_int_equal(fake_model.run_rows[2], 1);
     for (int i = 0; i < 7; i++) assert_response(wires[i], 0, 200, "\"ctr\":6,");
-    free_n(&bench, wires, 7);
-    bench_done(&bench);
+    end(&bench, wires, 7);
 }
 
 static void what_waits_is_failed_when_the_server_stops(void **state)
 {
     (void)state;
-    fake_model_reset();
     struct bench bench;
     struct version_settings settings = bench_settings(8);
     settings.max_queue_delay_ns = NS_PER_S;
-    bench_init_with(&bench, &settings);
+    begin(&bench, &settings);
     struct wire *wires[1];
     give_n(&bench, wires, 1, "/predict", row);
     rig_wake(&bench.rig);
     worker_cancel(&bench.worker);
     rig_wake(&bench.rig);
     assert_response(wires[0], 0, 503, "stopping");
-    free_n(&bench, wires, 1);
-    bench_done(&bench);
+    end(&bench, wires, 1);
 }
 
 /* ---- order ------------------------------------------------------------------------------------------ */
@@ -105,11 +124,10 @@ static void what_waits_is_failed_when_the_server_stops(void **state)
 /* With a batch of one, each request has a run of its own, and the access log tells their order. */
 static void priorities_are_kept(enum version_place place)
 {
-    fake_model_reset();
     struct bench bench;
     struct version_settings settings = bench_settings(1);
     settings.place = place;
-    bench_init_with(&bench, &settings);
+    begin(&bench, &settings);
     static const char *const targets[4] = {"/v2/models/sum/infer?none", "/v2/models/sum/versions/1/infer",
                                            "/v2/models/sum/infer", "/v2/models/s%75m/infer"};
     static const char *const bodies[4] = {V2(0, 1), V2(7, 1), V2(2, 1), V2(7, 1)};
@@ -119,14 +137,12 @@ static void priorities_are_kept(enum version_place place)
                                    "POST /v2/models/sum/infer 200 0.00ms\n";
     struct wire *wires[4];
     for (int i = 0; i < 4; i++) {
-        wires[i] = wire_open(&bench.rig);
-        give(&bench, wires[i], targets[i], bodies[i]);
+        wires[i] = give_new(&bench, targets[i], bodies[i]);
     }
     bench_settle(&bench);
     assert_int_equal(bench.access.n, sizeof expected - 1);
     assert_memory_equal(bench.access.data, expected, sizeof expected - 1);
-    free_n(&bench, wires, 4);
-    bench_done(&bench);
+    end(&bench, wires, 4);
 }
 
 static void urgent_requests_go_first_on_the_loop(void **state)
@@ -146,16 +162,13 @@ static void urgent_requests_go_first_on_compute_threads(void **state)
 static void jobs_share_runs_and_a_bad_row_fails_alone(void **state)
 {
     (void)state;
-    fake_model_reset();
     struct bench bench;
-    struct version_settings settings = bench_settings(8);
-    settings.place = VERSION_PLACE_THREADS;
+    struct version_settings settings = on_threads(8);
     settings.max_queue_size = 64;
-    bench_init_with(&bench, &settings);
+    begin(&bench, &settings);
     struct wire *wires[5];
     for (int i = 0; i < 5; i++) {
-        wires[i] = wire_open(&bench.rig);
-        give(&bench, wires[i], "/predict", i == 2 ? "{\"instances\":[[1,1,1],[2,2,2]]}" : row);
+        wires[i] = give_new(&bench, "/predict", i == 2 ? "{\"instances\":[[1,1,1],[2,2,2]]}" : row);
     }
     rig_wake(&bench.rig);
     assert_int_equal(fake_model.n_runs, 0); /* nothing on the loop */
@@ -179,8 +192,7 @@ static void jobs_share_runs_and_a_bad_row_fails_alone(void **state)
     give(&bench, wires[0], "/predict", row);
     bench_settle(&bench);
     assert_response(wires[0], 2, 500, "the run failed");
-    free_n(&bench, wires, 5);
-    bench_done(&bench);
+    end(&bench, wires, 5);
 }
 
 static void a_long_run_is_measured_at_load(void **state)
@@ -197,8 +209,7 @@ static void a_long_run_is_measured_at_load(void **state)
     assert_int_equal(fake_model.n_runs, 0);
     bench_settle(&bench);
     assert_response(wires[0], 0, 200, "\"ctr\":6,");
-    free_n(&bench, wires, 1);
-    bench_done(&bench);
+    end(&bench, wires, 1);
     fake_model.run_takes_ns = 0;
     struct version_settings settings = bench_settings(4); /* without a first run nothing is known */
     settings.warm_up_rows = 0;
@@ -210,13 +221,11 @@ static void a_long_run_is_measured_at_load(void **state)
 static void jobs_wait_for_company_too(void **state)
 {
     (void)state;
-    fake_model_reset();
     struct bench bench;
-    struct version_settings settings = bench_settings(3);
-    settings.place = VERSION_PLACE_THREADS;
+    struct version_settings settings = on_threads(3);
     settings.max_queue_size = 64;
     settings.max_queue_delay_ns = NS_PER_MS;
-    bench_init_with(&bench, &settings);
+    begin(&bench, &settings);
     struct wire *wires[4];
     give_n(&bench, wires, 2, "/predict", row);
     bench_settle(&bench);
@@ -230,18 +239,15 @@ static void jobs_wait_for_company_too(void **state)
     bench_settle(&bench);
     assert_int_equal(fake_model.n_runs, 2);
     assert_int_equal(fake_model.run_rows[1], 3);
-    free_n(&bench, wires, 3);
-    bench_done(&bench);
+    end(&bench, wires, 3);
 }
 
 static void a_full_queue_is_told_at_once(void **state)
 {
     (void)state;
-    fake_model_reset();
     struct bench bench;
-    struct version_settings settings = bench_settings(8);
-    settings.place = VERSION_PLACE_THREADS;
-    bench_init_with(&bench, &settings);
+    struct version_settings settings = on_threads(8);
+    begin(&bench, &settings);
     struct wire *wires[6];
     give_n(&bench, wires, 6, "/predict", row); /* four may wait */
     rig_wake(&bench.rig);
@@ -255,33 +261,28 @@ static void a_full_queue_is_told_at_once(void **state)
     give(&bench, wires[5], "/predict", row); /* there is room again */
     bench_settle(&bench);
     assert_response(wires[5], 1, 200, "\"ctr\":6,");
-    free_n(&bench, wires, 6);
-    bench_done(&bench);
+    end(&bench, wires, 6);
 }
 
 static void a_timeout_is_told_and_not_run(void **state)
 {
     (void)state;
-    fake_model_reset();
     struct bench bench;
-    struct version_settings settings = bench_settings(8);
-    settings.place = VERSION_PLACE_THREADS;
-    bench_init_with(&bench, &settings);
+    struct version_settings settings = on_threads(8);
+    begin(&bench, &settings);
     struct wire *wires[2];
     give_n(&bench, wires, 1, "/v2/models/sum/infer",
            "{\"parameters\":{\"timeout\":2000},\"inputs\":[{\"name\":\"x\",\"shape\":[1,3],\"datatype\":"
            "\"FP32\","
            "\"data\":[1,0,0]}]}");
-    wires[1] = wire_open(&bench.rig);
-    give(&bench, wires[1], "/predict", row);
+    wires[1] = give_new(&bench, "/predict", row);
     rig_wake(&bench.rig);
     bench.rig.now_ns += 3 * NS_PER_MS;
     bench_settle(&bench);
     assert_response(wires[0], 0, 504, "deadline");
     assert_response(wires[1], 0, 200, "\"ctr\":6,");
     assert_int_equal(fake_model.run_rows[0], 1);
-    free_n(&bench, wires, 2);
-    bench_done(&bench);
+    end(&bench, wires, 2);
 }
 
 static void large_bodies_are_read_elsewhere(void **state)
@@ -307,24 +308,20 @@ static void large_bodies_are_read_elsewhere(void **state)
     const char *last = wires[0]->got.data + wires[0]->got.n - 120;
     assert_non_null(memmem(last, 120, "{\"error\":\"", 10));
     free(body);
-    free_n(&bench, wires, 2);
-    bench_done(&bench);
+    end(&bench, wires, 2);
 }
 
 static void what_is_not_run_is_given_back(void **state)
 {
     (void)state;
-    fake_model_reset();
     struct bench bench;
-    struct version_settings settings = bench_settings(8);
-    settings.place = VERSION_PLACE_THREADS;
-    bench_init_with(&bench, &settings);
+    struct version_settings settings = on_threads(8);
+    begin(&bench, &settings);
     struct wire *wires[3];
     give_n(&bench, wires, 3, "/predict", row);
     rig_wake(&bench.rig);
     assert_int_equal(atomic_load(&bench.worker.n_jobs), 3);
-    free_n(&bench, wires, 3);
-    bench_done(&bench); /* and nothing is left: see there */
+    end(&bench, wires, 3); /* and nothing is left: see there */
 }
 
 /* ---- with threads ----------------------------------------------------------------------------------- */

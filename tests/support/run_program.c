@@ -81,6 +81,22 @@ static void remove_scratch(void)
     rmdir(scratch_folder);
 }
 
+int run_saying(const char *const *program, const char *const *arguments, const char *text)
+{
+    const char *argv[32];
+    size_t n = 0, room = sizeof argv / sizeof *argv - 1;
+    while (*program != NULL && n < room) argv[n++] = *program++;
+    while (*arguments != NULL && n < room) argv[n++] = *arguments++;
+    assert_null(*arguments); /* all had room */
+    argv[n] = NULL;
+    struct run_result result = run_program(argv, NULL, 0);
+    int code = result.exit_code;
+    if (strstr(result.out, text) == NULL && strstr(result.err, text) == NULL)
+        fail_msg("expected \"%s\" in: %s%s", text, result.out, result.err);
+    run_result_done(&result);
+    return code;
+}
+
 const char *scratch_path(const char *name)
 {
     static char path[256];

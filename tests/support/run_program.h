@@ -18,6 +18,10 @@ struct run_result {
 struct run_result run_program(const char *const *argv, const void *input, size_t n_input);
 void run_result_done(struct run_result *result);
 
+/* The exit code of the program whose words are those of `program` and then `arguments` (both end with NULL).
+ * The test fails unless it said `text` somewhere. */
+int run_saying(const char *const *program, const char *const *arguments, const char *text);
+
 /* A file in a folder of this test process's own, removed at its end; static buffer, valid until the next
  * call. */
 const char *scratch_path(const char *name);
