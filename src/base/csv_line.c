@@ -9,10 +9,9 @@ static bool is_blank(char c, char separator)
     return (c == ' ' || c == '\t') && c != separator;
 }
 
-/* The quoted field whose first quote is at `at`; the end of its text, or NULL when it does not end. */
+/* The end of a quoted field's text, whose rest is at `at`; NULL when it does not end. */
 static const char *quoted_end(const char *at, const char *end)
 {
-    at++;
     while (at < end && (at = memchr(at, '"', (size_t)(end - at))) != NULL) {
         if (at + 1 == end || at[1] != '"') return at;
         at += 2; /* two are one */
@@ -27,7 +26,7 @@ onnxd_status csv_next_field(struct csv_line *line, struct csv_field *ret, onnxd_
     size_t number = ++line->n_fields;
     while (at < end && is_blank(*at, separator)) at++;
     if (at < end && *at == '"') {
-        const char *close = quoted_end(at, end);
+        const char *close = quoted_end(at + 1, end);
         if (close == NULL)
             return error_set(err, ONNXD_ERR_FORMAT, "column %zu: the quoted field does not end on its line",
                              number);
@@ -64,9 +63,19 @@ bool csv_is_open(const char *text, size_t n, char separator)
         const char *at = line.at;
         if (csv_next_field(&line, &field, NULL) == ONNXD_OK) continue;
         while (at < line.end && is_blank(*at, separator)) at++;
-        return quoted_end(at, line.end) == NULL;
+        return quoted_end(at + 1, line.end) == NULL;
     }
     return false;
+}
+
+bool csv_stays_open(const char *text, size_t n, char separator)
+{
+    const char *end = text + n, *at = quoted_end(text, end);
+    if (at == NULL) return true;
+    for (at++; at < end && is_blank(*at, separator);) at++;
+    if (at == end || *at != separator) return false;
+    at++;
+    return csv_is_open(at, (size_t)(end - at), separator);
 }
 
 char csv_guess_separator(const char *line, size_t n)

@@ -43,6 +43,9 @@ size_t csv_count_fields(const char *text, size_t n, char separator);
 /* Whether the line ends inside a quoted field, which then goes on in the next one. */
 bool csv_is_open(const char *text, size_t n, char separator);
 
+/* The same of a line that begins inside a quoted field. */
+bool csv_stays_open(const char *text, size_t n, char separator);
+
 /* The first of tab, ";" and "," that a file's first line holds; "," when it holds none. */
 char csv_guess_separator(const char *line, size_t n);
 

@@ -6,11 +6,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/seal.h"
 
 #define MAX_BYTES ((size_t)1 << 36)
 
-static const struct seal checkpoint_seal = {"ONNXDFIT", 4, "a checkpoint of deepfm_train"};
+const struct seal fit_checkpoint_seal = {"ONNXDFIT", 4, "a checkpoint of deepfm_train"};
 
 /* ---- saving ---- */
 
@@ -34,7 +33,7 @@ onnxd_status fit_save(const struct fit *fit, const char *path, onnxd_error *err)
     const struct deepfm *m = &fit->model;
     onnxd_status status = ONNXD_OK;
     buf_init(&out, MAX_BYTES);
-    size_t start = seal_begin(&checkpoint_seal, &out);
+    size_t start = seal_begin(&fit_checkpoint_seal, &out);
     fit_head_save(fit, &out);
     ctr_shape_save(fit->shape, &out);
     bytes_put_u64(&out, fit->step);
@@ -88,7 +87,7 @@ static onnxd_status open_checkpoint(const char *path, char **ret_bytes, struct b
     size_t n = 0;
     onnxd_status status = file_read(path, MAX_BYTES, &bytes, &n, err);
     if (status != ONNXD_OK) return status;
-    status = seal_open(&checkpoint_seal, bytes, n, ret_in, err);
+    status = seal_open(&fit_checkpoint_seal, bytes, n, ret_in, err);
     if (status == ONNXD_OK) status = fit_head_load(ret_in, ret_head, err);
     if (status != ONNXD_OK) {
         error_prefix(err, "%s: ", path);

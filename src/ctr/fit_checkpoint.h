@@ -9,7 +9,10 @@
 #ifndef CTR_FIT_CHECKPOINT_H
 #define CTR_FIT_CHECKPOINT_H
 
+#include "base/seal.h"
 #include "ctr/fit_head.h"
+
+extern const struct seal fit_checkpoint_seal; /* the frame */
 
 /* Replaces the file at once or not at all. ONNXD_ERR_IO, ONNXD_ERR_NOMEM. */
 ONNXD_MUST_USE onnxd_status fit_save(const struct fit *fit, const char *path, onnxd_error *err);

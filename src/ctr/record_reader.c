@@ -89,19 +89,22 @@ static onnxd_status next_text(struct record_reader *reader, const char **ret_lin
     if (reader->separator == 0) reader->separator = csv_guess_separator(line, n);
     if (!csv_is_open(line, n, reader->separator)) return ONNXD_OK;
     buf_reset(&reader->joined);
-    do {
-        if (reader->joined.n > 0) buf_append_char(&reader->joined, '\n');
+    buf_append(&reader->joined, line, n);
+    for (bool open = true;
+         open;) { /* each line is looked at once, or a quote left open would take for ever */
+        status = text_file_next(&reader->file, &line, &n, err);
+        if (status != ONNXD_OK) return status;
+        if (line == NULL) break; /* the file's end: reading the record tells the open quote */
+        buf_append_char(&reader->joined, '\n');
         buf_append(&reader->joined, line, n);
+        open = csv_stays_open(line, n, reader->separator);
         if (reader->joined.failed) {
             error_set(err, ONNXD_ERR_LIMIT, "the record with its quoted line breaks is longer than %zu bytes",
                       max_line(reader));
             record_reader_blame(reader, err);
             return ONNXD_ERR_LIMIT;
         }
-        if (!csv_is_open(reader->joined.data, reader->joined.n, reader->separator)) break;
-        status = text_file_next(&reader->file, &line, &n, err);
-        if (status != ONNXD_OK) return status;
-    } while (line != NULL); /* the file's end: reading the record tells the open quote */
+    }
     *ret_line = reader->joined.data;
     *ret_n = reader->joined.n;
     return ONNXD_OK;

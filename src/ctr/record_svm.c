@@ -117,6 +117,8 @@ static onnxd_status scan_line(struct record_reader *reader, const char *line, si
         onnxd_status status = read_entry(state, token, &entry, err);
         if (status != ONNXD_OK) return status;
         n_ones += entry.is_one;
+        if (n_ones > FEATURE_MAX_COLUMNS) /* no model has columns for them */
+            return error_set(err, ONNXD_ERR_LIMIT, "more than %u entries of value 1", FEATURE_MAX_COLUMNS);
         if (!state->has_fields && entry.is_one) continue;
         status = find_key(reader, state->has_fields ? entry.field : entry.index, &key, err);
         if (status != ONNXD_OK) return status;
