@@ -53,6 +53,8 @@ struct http_conn {
     size_t n_done;       /* of `in`: belong to requests of this wake-up, dropped at its end */
     size_t n_fed;        /* of `in`: seen by the parser, n_done included */
     struct buf out;      /* answers the peer has not taken */
+    uint64_t ended_ns;   /* when `ended` was set */
+    uint32_t n_probes;   /* interim answers sent since, to learn whether the peer is still there */
     uint64_t begun_ns;   /* first byte of the message under way */
     uint64_t active_ns;  /* last request or answer */
     uint64_t written_ns; /* last byte the peer took */
@@ -99,6 +101,10 @@ void conn_answer_error(struct http_host *host, struct http_conn *conn, uint16_t 
                        uint64_t limit, struct http_view origin);
 void conn_send_continue(struct http_host *host, struct http_conn *conn);
 void conn_flush(struct http_host *host, struct http_conn *conn);
+
+/* When a peer whose end was seen is probed next, TIMER_NEVER: not at all; and doing so. */
+uint64_t conn_probe_ns(const struct http_host *host, const struct http_conn *conn);
+void conn_probe(struct http_host *host, struct http_conn *conn);
 
 /* http_host.c */
 void conn_mark(struct http_host *host, struct http_conn *conn);

@@ -125,6 +125,9 @@ void conn_close(struct http_host *host, struct http_conn *conn)
     conn->state = CONN_CLOSED;
     host->transport.close(host->transport.context, conn);
     timer_cancel(&host->wheel, &conn->timer);
+    host->stats.n_closed++;
+    for (uint32_t i = conn->first; i != SLOT_NONE; i = host->slots[i].next)
+        host->stats.n_abandoned += host->slots[i].state == SLOT_WAITING;
     slots_drop(host, conn);
     if (conn->resumable) host->n_resumable--;
     conn->resumable = false;
@@ -192,6 +195,7 @@ void http_host_ended(struct http_host *host, struct http_conn *conn, int error)
         conn_close(host, conn);
         return;
     }
+    if (!conn->ended) conn->ended_ns = http_host_now_ns(host);
     conn->ended = true;
     conn_mark(host, conn);
 }
@@ -205,7 +209,7 @@ static uint64_t deadline_of(const struct http_host *host, const struct http_conn
     if (conn->out.n > 0) return conn->written_ns + limits->write_timeout_ns;
     if (conn->state == CONN_OPEN && !conn->paused && conn_is_mid_message(conn))
         return conn->begun_ns + limits->request_timeout_ns;
-    if (conn->n_slots > 0) return TIMER_NEVER; /* whoever holds the tickets has deadlines of its own */
+    if (conn->n_slots > 0) return conn_probe_ns(host, conn); /* whoever holds the tickets has deadlines */
     uint64_t idle_ns = conn->active_ns + limits->idle_timeout_ns;
     return host->draining && host->drain_grace_end_ns < idle_ns ? host->drain_grace_end_ns : idle_ns;
 }
@@ -270,6 +274,10 @@ static void flush_all(struct http_host *host)
 
 static void expire(struct http_host *host, struct http_conn *conn)
 {
+    if (conn_probe_ns(host, conn) <= http_host_now_ns(host)) {
+        conn_probe(host, conn);
+        return;
+    }
     bool mid_request = conn->state == CONN_OPEN && conn->out.n == 0 && conn_is_mid_message(conn);
     if (!mid_request || conn->ended) {
         if (conn->out.n > 0) host->stats.n_timed_out++;

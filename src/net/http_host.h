@@ -13,6 +13,10 @@
  *
  * A ticket may be answered in any later wake-up; when its connection has gone, answering does nothing.
  *
+ * A peer that sends nothing more may still read, or may have gone: its end looks the same. While it waits for
+ * an answer it is sent "100 Continue" twice, which means nothing to one that reads and brings the loop word
+ * of one that has gone.
+ *
  * Limits: whatever a peer can grow or delay has a ceiling in struct http_limits; passing it is answered
  * with a JSON error that names it (413, 414, 431, 408, 503), then the connection is closed so that the
  * answer arrives.
@@ -69,6 +73,7 @@ struct http_transport {
 
 struct http_stats { /* since the start, but for n_open */
     uint64_t n_open, n_accepted, n_refused, n_requests, n_malformed, n_timed_out, n_reset;
+    uint64_t n_closed, n_abandoned; /* n_abandoned: requests whose connection had gone before their answer */
     uint64_t bytes_in, bytes_out;
 };
 

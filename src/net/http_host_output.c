@@ -5,8 +5,10 @@
 #include <string.h>
 #include <time.h>
 
-#define MAX_IOV   64
-#define HEAD_ROOM 320 /* of an answer's head without the texts the caller gives */
+#define MAX_IOV        64
+#define MOST_PROBES    2u /* the first one makes a peer that has gone say so, the second one hears it */
+#define PROBE_AFTER_NS (50 * NS_PER_MS)
+#define HEAD_ROOM      320 /* of an answer's head without the texts the caller gives */
 
 /* ---- slots ------------------------------------------------------------------------------------------ */
 
@@ -196,20 +198,30 @@ void conn_answer_error(struct http_host *host, struct http_conn *conn, uint16_t 
     answer_slot(host, &host->slots[index], &response);
 }
 
+static const char continue_text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
 void conn_send_continue(struct http_host *host, struct http_conn *conn)
 {
-    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     conn->continued = true;
     uint32_t index = slot_push(host, conn);
-    if (index == SLOT_NONE || !buf_reserve(&host->answers, sizeof text - 1)) {
+    if (index == SLOT_NONE || !buf_reserve(&host->answers, sizeof continue_text - 1)) {
         conn_close(host, conn);
         return;
     }
     struct http_slot *slot = &host->slots[index];
     slot->offset = host->answers.n;
-    slot->n = sizeof text - 1;
+    slot->n = sizeof continue_text - 1;
     slot->state = SLOT_ANSWERED;
-    buf_append(&host->answers, text, sizeof text - 1);
+    buf_append(&host->answers, continue_text, sizeof continue_text - 1);
+}
+
+uint64_t conn_probe_ns(const struct http_host *host, const struct http_conn *conn)
+{
+    bool awaits = conn->first != SLOT_NONE && host->slots[conn->first].state == SLOT_WAITING;
+    if (!conn->ended || !awaits || host->slots[conn->first].http10 || conn->out.n > 0 ||
+        conn->n_probes == MOST_PROBES)
+        return TIMER_NEVER;
+    return conn->ended_ns + (conn->n_probes + 1) * PROBE_AFTER_NS;
 }
 
 /* ---- sending ---------------------------------------------------------------------------------------- */
@@ -247,6 +259,13 @@ static bool send_pieces(struct http_host *host, struct http_conn *conn, struct i
         sent = 0;
     }
     return true;
+}
+
+void conn_probe(struct http_host *host, struct http_conn *conn)
+{
+    struct iovec iov = {(char *)(uintptr_t)continue_text, sizeof continue_text - 1};
+    conn->n_probes++;
+    if (send_pieces(host, conn, &iov, 1)) conn_mark(host, conn);
 }
 
 static const char *slot_bytes(const struct http_host *host, const struct http_slot *slot)

@@ -28,6 +28,7 @@ struct compute {
     pthread_mutex_t lock; /* of the ring and of all queues */
     pthread_cond_t changed;
     struct version *first_turn, *last_turn; /* the ring */
+    struct compute_task *tasks, **tasks_end;
     bool stopping;
     struct compute_thread threads[]; /* at least one */
 };
@@ -96,11 +97,19 @@ static void end_job(struct compute *compute, struct job *job)
     job->done(job); /* not ours any more */
 }
 
-/* True when it should not be run; it is ended then. */
-static bool end_if_late(struct compute *compute, struct job *job)
+static bool is_useless(const struct job *job, uint64_t now_ns)
 {
-    if (clock_now_ns(&compute->clock) <= job->call.deadline_ns) return false;
-    job_fail(job, ONNXD_ERR_TIMEOUT, "the deadline passed before the request was run");
+    return now_ns > job->call.deadline_ns || atomic_load_explicit(&job->is_unwanted, memory_order_relaxed);
+}
+
+/* True when it should not be run; it is ended then. */
+static bool end_if_useless(struct compute *compute, struct job *job)
+{
+    if (!is_useless(job, clock_now_ns(&compute->clock))) return false;
+    if (atomic_load_explicit(&job->is_unwanted, memory_order_relaxed))
+        job_fail(job, ONNXD_ERR_CANCELLED, "the client has gone");
+    else
+        job_fail(job, ONNXD_ERR_TIMEOUT, "the deadline passed before the request was run");
     end_job(compute, job);
     return true;
 }
@@ -200,7 +209,7 @@ static void read_fresh(struct compute_thread *thread, struct version *version)
         struct job *job = compute_queue_take_fresh(queue);
         pthread_mutex_unlock(&compute->lock);
         if (job == NULL) return;
-        if (end_if_late(compute, job)) continue;
+        if (end_if_useless(compute, job)) continue;
         if (!job_read(job, &compute->clock)) {
             end_job(compute, job);
             continue;
@@ -221,16 +230,16 @@ static void read_fresh(struct compute_thread *thread, struct version *version)
 static uint32_t take_group(struct compute_thread *thread, struct version *version)
 {
     struct compute *compute = thread->compute;
-    struct job *late[MAX_GROUP];
-    uint32_t n = 0, n_late = 0, n_rows = 0;
+    struct job *useless[MAX_GROUP];
+    uint32_t n = 0, n_useless = 0, n_rows = 0;
     uint32_t most = version->shares_runs ? version->settings.max_batch : UINT32_MAX;
     uint64_t now_ns = clock_now_ns(&compute->clock);
     pthread_mutex_lock(&compute->lock);
-    while (n < MAX_GROUP && n_late < MAX_GROUP) {
+    while (n < MAX_GROUP && n_useless < MAX_GROUP) {
         struct job *job = compute_queue_take_ready(&version->queue, most - n_rows);
         if (job == NULL) break;
-        if (now_ns > job->call.deadline_ns) {
-            late[n_late++] = job;
+        if (is_useless(job, now_ns)) {
+            useless[n_useless++] = job;
             continue;
         }
         bool joins = version->shares_runs && !job->call.alone;
@@ -244,7 +253,7 @@ static uint32_t take_group(struct compute_thread *thread, struct version *versio
     }
     give_turn(compute, version); /* so that another thread may go on with what is left */
     pthread_mutex_unlock(&compute->lock);
-    for (uint32_t i = 0; i < n_late; i++) (void)end_if_late(compute, late[i]);
+    for (uint32_t i = 0; i < n_useless; i++) (void)end_if_useless(compute, useless[i]);
     return n;
 }
 
@@ -281,20 +290,34 @@ static void run_turn(struct compute_thread *thread, struct version *version)
         run_single(thread, runner, thread->group[0]);
     else if (n > 1)
         run_group(thread, runner, thread->group, n);
-    if (large == NULL || end_if_late(compute, large) || run_slice(thread, runner, large)) return;
+    if (large == NULL || end_if_useless(compute, large) || run_slice(thread, runner, large)) return;
     pthread_mutex_lock(&compute->lock);
     compute_queue_add_large(&version->queue, large);
     give_turn(compute, version);
     pthread_mutex_unlock(&compute->lock);
 }
 
+/* Runs the first task, without the lock, which is held before and after. False: there is none. */
+static bool run_task(struct compute *compute)
+{
+    struct compute_task *task = compute->tasks;
+    if (task == NULL) return false;
+    compute->tasks = task->next;
+    if (compute->tasks == NULL) compute->tasks_end = &compute->tasks;
+    pthread_mutex_unlock(&compute->lock);
+    task->run(task);
+    pthread_mutex_lock(&compute->lock);
+    return true;
+}
+
 bool compute_step(struct compute *compute)
 {
     uint64_t until_ns;
     pthread_mutex_lock(&compute->lock);
-    struct version *version = take_turn(compute, &until_ns);
+    bool ran = run_task(compute);
+    struct version *version = ran ? NULL : take_turn(compute, &until_ns);
     pthread_mutex_unlock(&compute->lock);
-    if (version == NULL) return false;
+    if (version == NULL) return ran;
     run_turn(&compute->threads[0], version);
     version_unref(version);
     return true;
@@ -336,6 +359,7 @@ static void *run_thread(void *context)
     pthread_mutex_lock(&compute->lock);
     while (!compute->stopping) {
         uint64_t until_ns;
+        if (run_task(compute)) continue;
         struct version *version = take_turn(compute, &until_ns);
         if (version == NULL) {
             wait_for_turn(compute, until_ns);
@@ -377,6 +401,16 @@ onnxd_status compute_submit(struct compute *compute, struct job *job, onnxd_erro
     return status;
 }
 
+void compute_run(struct compute *compute, struct compute_task *task)
+{
+    task->next = NULL;
+    pthread_mutex_lock(&compute->lock);
+    *compute->tasks_end = task;
+    compute->tasks_end = &task->next;
+    pthread_cond_signal(&compute->changed);
+    pthread_mutex_unlock(&compute->lock);
+}
+
 onnxd_status compute_create(uint32_t n_threads, const struct telemetry *telemetry, uint32_t process,
                             const struct clock *clock, struct compute **ret_compute, onnxd_error *err)
 {
@@ -390,6 +424,7 @@ onnxd_status compute_create(uint32_t n_threads, const struct telemetry *telemetr
     pthread_cond_init(&compute->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     compute->clock = *clock;
+    compute->tasks_end = &compute->tasks;
     for (uint32_t i = 0; i < n; i++) {
         struct compute_thread *thread = &compute->threads[i];
         thread->compute = compute;
@@ -428,6 +463,10 @@ void compute_free(struct compute *compute)
     pthread_cond_broadcast(&compute->changed);
     pthread_mutex_unlock(&compute->lock);
     for (uint32_t i = 0; i < compute->n_started; i++) pthread_join(compute->threads[i].thread, NULL);
+    pthread_mutex_lock(&compute->lock);
+    while (run_task(compute)) {
+    }
+    pthread_mutex_unlock(&compute->lock);
     struct version *version;
     uint64_t until_ns;
     while ((version = take_turn(compute, &until_ns)) != NULL) {

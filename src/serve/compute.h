@@ -3,8 +3,8 @@
  * Models whose run takes longer than a millisecond, large requests and large bodies leave the loop as jobs.
  * Each version has a bounded queue; the threads take turns among versions, and in a turn run what waits of
  * one version: first a run of whole requests, then one slice (max_batch rows) of one large request. So single
- * rows pass requests of many rows, and models do not starve each other. A job whose deadline has passed is
- * not run.
+ * rows pass requests of many rows, and models do not starve each other. A job whose deadline has passed, or
+ * whose client has gone, is not run, and not run on.
  *
  * Sessions belong to the threads: version->runners[i] is used by thread i alone.
  *
@@ -32,7 +32,15 @@ void compute_free(struct compute *compute); /* takes NULL */
  * (the job stays the caller's). */
 ONNXD_MUST_USE onnxd_status compute_submit(struct compute *compute, struct job *job, onnxd_error *err);
 
-/* One turn, on the caller's thread. False: nothing is due. */
+struct compute_task { /* other work that would hold an event loop up; embedded in what it is about */
+    struct compute_task *next;
+    void (*run)(struct compute_task *task); /* on a compute thread; the task is its own again */
+};
+
+/* Has it run before the next turn of a model. It is run in any case, by compute_free at the latest. */
+void compute_run(struct compute *compute, struct compute_task *task);
+
+/* One task or turn, on the caller's thread. False: nothing is due. */
 bool compute_step(struct compute *compute);
 
 #endif

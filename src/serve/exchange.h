@@ -22,14 +22,19 @@ __attribute__((format(printf, 3, 4))) void exchange_fail(struct exchange *exchan
 /* The same for a status of the library: its HTTP status and, where it is worth trying again, Retry-After. */
 void exchange_fail_status(struct exchange *exchange, onnxd_status status, const char *message);
 
-struct exchange_later { /* a request that is answered in a later wake-up */
+struct exchange_later { /* a request that is answered in a later wake-up; what it points to is for the log */
     struct http_ticket ticket;
     enum http_route_id route;
-    const char *path; /* for the log */
+    const char *method, *path;
+    struct http_view trace;
     uint64_t received_ns;
 };
 
-/* Answers such a request, a POST: status 200 with an empty body, or an error with a message. */
+/* Answers such a request. content_type NULL: JSON. */
+void exchange_send_later(struct worker *worker, const struct exchange_later *later, uint16_t status,
+                         const char *content_type, const struct buf *body);
+
+/* The same with status 200 and an empty body, or an error with a message. */
 void exchange_answer_later(struct worker *worker, const struct exchange_later *later, uint16_t status,
                            const char *message);
 
@@ -52,6 +57,8 @@ void route_predict(struct exchange *exchange);
 void route_infer(struct exchange *exchange);
 void route_health(struct exchange *exchange);
 void route_metrics(struct exchange *exchange);
+void route_metrics_answer(struct worker *worker); /* what scrapes have come to since the wake-up before */
+void route_metrics_drop(struct worker *worker);   /* the same when nobody can be answered any more */
 void route_root(struct exchange *exchange);
 void route_live(struct exchange *exchange);
 void route_ready(struct exchange *exchange);

@@ -3,9 +3,11 @@
  * Made by a worker, run by compute threads (serve/compute.h), answered by the worker again.
  *
  * Ownership: whoever holds it, one at a time; job_free ends it. It holds a reference on its version.
- * Threads:   one at a time. */
+ * Threads:   one at a time, but for is_unwanted. */
 #ifndef SERVE_JOB_H
 #define SERVE_JOB_H
+
+#include <stdatomic.h>
 
 #include "serve/call.h"
 #include "serve/runner.h"
@@ -17,8 +19,10 @@ struct job {
     struct call_body body;   /* in `kept` until it is read */
     char *kept;
     size_t n_kept;
-    void *owner;                   /* the worker's */
-    void (*done)(struct job *job); /* called by the thread that ended it; the job is the owner's again */
+    void *owner;                     /* the worker's */
+    struct job *next_out, *prev_out; /* the owner's */
+    _Atomic bool is_unwanted;        /* set by the owner at any time: nobody waits for its answer */
+    void (*done)(struct job *job);   /* called by the thread that ended it; the job is the owner's again */
 
     bool is_read, is_run; /* is_run: a failure is one of the run, not of the body */
     struct row_store store;

@@ -33,13 +33,3 @@ void route_ready(struct exchange *exchange)
     else
         answer_text(exchange, 503, "{\"ready\":false}");
 }
-
-void route_metrics(struct exchange *exchange)
-{
-    struct worker *worker = exchange->worker;
-    buf_reset(&worker->body);
-    if (telemetry_write(worker->config->telemetry, &worker->body))
-        exchange_answer(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", NULL);
-    else
-        exchange_fail(exchange, 503, "out of memory");
-}

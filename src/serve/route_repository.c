@@ -80,7 +80,11 @@ static void answer_job(struct loop_task *task)
                                                          offsetof(struct repository_job, task));
     struct repository_job *job = &waiting->job;
     struct worker *worker = waiting->worker;
-    struct exchange_later later = {waiting->ticket, ROUTE_V2, "/v2/repository", waiting->received_ns};
+    struct exchange_later later = {.ticket = waiting->ticket,
+                                   .route = ROUTE_V2,
+                                   .method = "POST",
+                                   .path = "/v2/repository",
+                                   .received_ns = waiting->received_ns};
     if (job->status == ONNXD_OK)
         exchange_answer_later(worker, &later, 200, "");
     else

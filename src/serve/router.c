@@ -169,21 +169,29 @@ void exchange_fail_status(struct exchange *exchange, onnxd_status status, const 
     fail_with(exchange, http_status_of_body(status), message);
 }
 
+void exchange_send_later(struct worker *worker, const struct exchange_later *later, uint16_t status,
+                         const char *content_type, const struct buf *body)
+{
+    struct http_response response = {
+        .status = status, .content_type = content_type, .body = body->data, .n_body = body->n};
+    if (status == 503) response.headers = "Retry-After: 1\r\n";
+    http_host_answer(worker->host, later->ticket, &response);
+    struct answered answered = {.route = later->route,
+                                .method = later->method,
+                                .path = {later->path, strlen(later->path)},
+                                .trace = later->trace,
+                                .status = status,
+                                .received_ns = later->received_ns,
+                                .now_ns = clock_now_ns(&worker->clock)};
+    worker_note_answer(worker, &answered);
+}
+
 void exchange_answer_later(struct worker *worker, const struct exchange_later *later, uint16_t status,
                            const char *message)
 {
     buf_reset(&worker->body);
     if (status != 200) error_body_write(&worker->body, message);
-    struct http_response response = {.status = status, .body = worker->body.data, .n_body = worker->body.n};
-    if (status == 503) response.headers = "Retry-After: 1\r\n";
-    http_host_answer(worker->host, later->ticket, &response);
-    struct answered answered = {.route = later->route,
-                                .method = "POST",
-                                .path = {later->path, strlen(later->path)},
-                                .status = status,
-                                .received_ns = later->received_ns,
-                                .now_ns = clock_now_ns(&worker->clock)};
-    worker_note_answer(worker, &answered);
+    exchange_send_later(worker, later, status, NULL, &worker->body);
 }
 
 uint16_t http_status_of_body(onnxd_status status)

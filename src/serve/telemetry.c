@@ -40,6 +40,8 @@ static const struct {
      offsetof(struct http_stats, n_malformed)},
     {"onnxd_http_timeouts_total", "Requests and answers that took too long",
      offsetof(struct http_stats, n_timed_out)},
+    {"onnxd_http_abandoned_total", "Requests whose client went away before they were answered",
+     offsetof(struct http_stats, n_abandoned)},
     {"onnxd_http_received_bytes_total", "Bytes received", offsetof(struct http_stats, bytes_in)},
     {"onnxd_http_sent_bytes_total", "Bytes sent", offsetof(struct http_stats, bytes_out)},
 };

@@ -72,7 +72,7 @@ struct telemetry { /* immutable once made, but for what it points to */
     uint32_t n_workers; /* of each process */
     uint32_t n_compute; /* compute threads of each process, counted behind its workers */
     struct metric request, fine, wakeups, open;
-    struct metric http[7]; /* counters of struct http_stats; see telemetry.c */
+    struct metric http[8]; /* counters of struct http_stats; see telemetry.c */
     struct telemetry_model others;
 };
 

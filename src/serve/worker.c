@@ -137,6 +137,32 @@ static void on_job_done(struct job *job)
     if (worker->wake != NULL) worker->wake(worker->post_context);
 }
 
+static void note_out(struct worker *worker, struct job *job)
+{
+    job->next_out = worker->out;
+    if (worker->out != NULL) worker->out->prev_out = job;
+    worker->out = job;
+}
+
+static void note_back(struct worker *worker, struct job *job)
+{
+    if (job->prev_out != NULL)
+        job->prev_out->next_out = job->next_out;
+    else
+        worker->out = job->next_out;
+    if (job->next_out != NULL) job->next_out->prev_out = job->prev_out;
+}
+
+/* Tells compute threads which jobs are not worth another slice, once connections have closed. */
+static void give_up_unwanted(struct worker *worker)
+{
+    uint64_t n_closed = http_host_stats(worker->host)->n_closed;
+    if (n_closed == worker->n_closed_seen) return;
+    worker->n_closed_seen = n_closed;
+    for (struct job *job = worker->out; job != NULL; job = job->next_out)
+        if (!http_host_is_waiting(worker->host, job->call.ticket)) atomic_store(&job->is_unwanted, true);
+}
+
 onnxd_status worker_submit(struct worker *worker, struct version *version, const struct call *call,
                            const struct call_body *body, onnxd_error *err)
 {
@@ -146,8 +172,10 @@ onnxd_status worker_submit(struct worker *worker, struct version *version, const
     job->done = on_job_done;
     atomic_fetch_add(&worker->n_jobs, 1);
     telemetry_change_pending(&worker->stats, &version->stats, 1);
+    note_out(worker, job);
     onnxd_status status = compute_submit(worker->config->compute, job, err);
     if (status == ONNXD_OK) return ONNXD_OK;
+    note_back(worker, job);
     telemetry_change_pending(&worker->stats, &version->stats, -1);
     atomic_fetch_sub(&worker->n_jobs, 1);
     job_free(job);
@@ -156,7 +184,10 @@ onnxd_status worker_submit(struct worker *worker, struct version *version, const
 
 static void answer_job(struct worker *worker, struct job *job)
 {
-    if (job->status != ONNXD_OK) {
+    note_back(worker, job);
+    if (atomic_load(&job->is_unwanted)) {
+        worker_count_failure(worker, job->version, ONNXD_ERR_CANCELLED);
+    } else if (job->status != ONNXD_OK) {
         uint16_t status = job->is_run ? http_status_of_run(job->status) : http_status_of_body(job->status);
         send_failure(worker, job->version, &job->call, job->status, status, job->err.message);
     } else {
@@ -293,6 +324,8 @@ static void on_wake_end(void *context)
 {
     struct worker *worker = context;
     answer_finished(worker);
+    if (atomic_load_explicit(&worker->scraped, memory_order_relaxed) != NULL) route_metrics_answer(worker);
+    give_up_unwanted(worker);
     if (worker->busy != NULL) run_lanes(worker);
     take_offered(worker);
     write_access(worker);
@@ -332,6 +365,7 @@ void worker_done(struct worker *worker)
         next = job->next;
         job_free(job); /* its connection was cut off */
     }
+    route_metrics_drop(worker);
     gunzip_free(worker->gunzip);
     arena_done(&worker->unpacked);
     buf_done(&worker->body);

@@ -22,6 +22,7 @@ struct api_keys;
 struct compute;
 struct gunzip;
 struct repository;
+struct scrape;
 
 struct worker_config { /* the same for all workers; immutable but for the atomics */
     const struct telemetry *telemetry;
@@ -57,7 +58,11 @@ struct worker {
     struct buf access;       /* lines of this wake-up */
     uint64_t parsed_ns;      /* when the request before was done with, to time the next */
     _Atomic uint32_t n_jobs; /* of others, the repository or compute threads, that will be answered here */
-    _Atomic(struct job *) finished; /* pushed by compute threads, newest first */
+    struct job *out;         /* those of compute threads */
+    uint64_t n_closed_seen;  /* connections, when it was looked last whose jobs nobody waits for */
+    _Atomic(struct job *) finished;   /* pushed by compute threads, newest first */
+    _Atomic(struct scrape *) scraped; /* the same of answers to /metrics */
+    uint32_t n_scrapes;               /* under way */
     /* Brings a task to this worker's thread. */
     void (*post)(void *context, struct loop_task *task);
     void *post_context;

@@ -1,5 +1,6 @@
 #include "support/wire.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "net/timer_wheel.h"
@@ -251,6 +252,40 @@ static void a_peer_that_half_closes_gets_its_answers(void **state)
     rig_done(&rig);
 }
 
+/* A peer that sends nothing more is asked twice, in a way that means nothing to one that still reads. */
+static void a_peer_whose_end_was_seen_is_probed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, NULL);
+    struct wire *wire = wire_open(&rig), *other = wire_open(&rig);
+    wire_send(&rig, wire, GET("/keep"));
+    wire_send(&rig, other, "GET /keep HTTP/1.0\r\n\r\n"); /* knows no interim answers */
+    http_host_ended(rig.host, wire->conn, 0);
+    http_host_ended(rig.host, other->conn, 0);
+    rig_wake(&rig);
+    assert_int_equal(wire->got.n, 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        rig.now_ns += 50 * NS_PER_MS + 2 * TIMER_WHEEL_TICK_NS;
+        rig_wake(&rig);
+        assert_int_equal(wire->n_sends, i < 2 ? i + 1 : 2);
+    }
+    assert_int_equal(other->n_sends, 0);
+    struct http_response response = {.status = 200, .body = "late", .n_body = 4};
+    assert_true(http_host_answer(rig.host, rig.kept[0], &response));
+    rig_wake(&rig);
+    assert_non_null(memmem(wire->got.data, wire->got.n, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK", 40));
+    assert_null(wire->conn);
+    assert_int_equal(http_host_stats(rig.host)->n_abandoned, 0);
+    http_host_ended(rig.host, other->conn, ECONNRESET);
+    rig_wake(&rig);
+    assert_int_equal(http_host_stats(rig.host)->n_abandoned, 1);
+    assert_int_equal(http_host_stats(rig.host)->n_closed, 2);
+    wire_free(&rig, wire);
+    wire_free(&rig, other);
+    rig_done(&rig);
+}
+
 static void expect_continue_is_told_in_its_turn(void **state)
 {
     (void)state;
@@ -368,6 +403,7 @@ int main(void)
         cmocka_unit_test(http_1_0_closes_unless_asked_to_stay),
         cmocka_unit_test(closing_waits_for_the_peer_and_then_a_time),
         cmocka_unit_test(a_peer_that_half_closes_gets_its_answers),
+        cmocka_unit_test(a_peer_whose_end_was_seen_is_probed),
         cmocka_unit_test(expect_continue_is_told_in_its_turn),
         cmocka_unit_test(random_traffic_is_answered_in_order),
     };

@@ -285,6 +285,37 @@ static void a_timeout_is_told_and_not_run(void **state)
     end(&bench, wires, 2);
 }
 
+/* What is left of a large request, and what has not begun, is not run for nobody. */
+static void requests_whose_client_has_gone_are_not_run_on(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 4);
+    char *body = many_rows(40);
+    struct wire *running = wire_open(&bench.rig), *waiting = wire_open(&bench.rig);
+    struct wire *other = wire_open(&bench.rig);
+    give(&bench, running, "/predict", body);
+    rig_wake(&bench.rig);
+    assert_true(compute_step(bench.config.compute)); /* its first slice */
+    assert_int_equal(fake_model.n_runs, 1);
+    give(&bench, waiting, "/predict", body);
+    give(&bench, other, "/predict", body);
+    rig_wake(&bench.rig);
+    wire_free(&bench.rig, running);
+    wire_free(&bench.rig, waiting);
+    bench_settle(&bench);
+    assert_int_equal(fake_model.n_runs, 1 + 10);
+    assert_response(other, 0, 200, "\"predictions\":[");
+    const struct telemetry_model *stats = &bench.worker.catalog->versions[0]->stats;
+    assert_int_equal(metrics_read(bench.telemetry.metrics, stats->failure[FAIL_CANCELED]), 2);
+    assert_int_equal(metrics_read(bench.telemetry.metrics, stats->pending), 0);
+    assert_int_equal(http_host_stats(bench.rig.host)->n_abandoned, 2);
+    free(body);
+    wire_free(&bench.rig, other);
+    bench_done(&bench);
+}
+
 static void large_bodies_are_read_elsewhere(void **state)
 {
     (void)state;
@@ -397,6 +428,7 @@ int main(void)
         cmocka_unit_test(jobs_wait_for_company_too),
         cmocka_unit_test(a_full_queue_is_told_at_once),
         cmocka_unit_test(a_timeout_is_told_and_not_run),
+        cmocka_unit_test(requests_whose_client_has_gone_are_not_run_on),
         cmocka_unit_test(large_bodies_are_read_elsewhere),
         cmocka_unit_test(what_is_not_run_is_given_back),
         cmocka_unit_test(threads_answer_every_job_once),

@@ -478,6 +478,10 @@ static void what_happened_is_counted_and_logged(void **state)
     give(&bench, others[4], "/predict", "{\"features\":[-1,2,3]}");
     rig_wake(&bench.rig);
     get(&bench, wire, "GET", "/metrics");
+    assert_int_equal(wire_n_responses(wire), 0); /* its text is not written by the loop's thread */
+    assert_true(compute_step(bench.config.compute));
+    assert_int_equal(wire_n_responses(wire), 0);
+    rig_wake(&bench.rig);
     char *text = malloc(200000);
     assert_non_null(text);
     assert_int_equal(wire_response(wire, 0, text, 200000), 200);
@@ -502,6 +506,30 @@ static void what_happened_is_counted_and_logged(void **state)
     free(text);
     for (int i = 0; i < 5; i++) wire_free(&bench.rig, others[i]);
     wire_free(&bench.rig, wire);
+    bench_done(&bench);
+}
+
+/* However many ask for metrics, and whether or not they wait for them. */
+static void scrapes_are_bounded_and_may_be_abandoned(void **state)
+{
+    (void)state;
+    fake_model_reset();
+    struct bench bench;
+    bench_init(&bench, 4);
+    struct wire *wires[9];
+    for (int i = 0; i < 9; i++) {
+        wires[i] = wire_open(&bench.rig);
+        get(&bench, wires[i], i == 1 ? "HEAD" : "GET", "/metrics");
+    }
+    assert_response(wires[8], 0, 503, "at once");
+    wire_free(&bench.rig, wires[0]);
+    bench_settle(&bench);
+    for (int i = 2; i < 8; i++) assert_int_equal(wire_n_responses(wires[i]), 1);
+    get(&bench, wires[8], "GET", "/metrics");
+    bench_settle(&bench);
+    assert_int_equal(wire_n_responses(wires[8]), 2);
+    get(&bench, wires[8], "GET", "/metrics"); /* not answered before the end */
+    for (int i = 1; i < 9; i++) wire_free(&bench.rig, wires[i]);
     bench_done(&bench);
 }
 
@@ -582,6 +610,7 @@ int main(void)
         cmocka_unit_test(gzip_bodies_are_unpacked_within_limits),
         cmocka_unit_test(keys_open_everything_but_health),
         cmocka_unit_test(what_happened_is_counted_and_logged),
+        cmocka_unit_test(scrapes_are_bounded_and_may_be_abandoned),
         cmocka_unit_test(loading_fails_with_a_word_and_leaves_nothing),
         cmocka_unit_test(catalogs_keep_the_newest_first),
     };
