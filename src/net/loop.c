@@ -8,21 +8,10 @@
 #include "base/error.h"
 #include "net/loop_kinds.h"
 
-enum loop_kind loop_resolve(enum loop_kind kind, onnxd_error *ret_why)
-{
-    struct loop *loop = NULL;
-    struct loop_callbacks none = {0};
-    if (kind != LOOP_AUTO) return kind;
-    if (loop_uring_create(&none, &loop, ret_why) != ONNXD_OK) return LOOP_EPOLL;
-    loop_free(loop);
-    return LOOP_URING;
-}
-
 onnxd_status loop_create(enum loop_kind kind, const struct loop_callbacks *callbacks, struct loop **ret_loop,
                          onnxd_error *err)
 {
     if (kind == LOOP_URING) return loop_uring_create(callbacks, ret_loop, err);
-    if (kind == LOOP_AUTO && loop_uring_create(callbacks, ret_loop, NULL) == ONNXD_OK) return ONNXD_OK;
     return loop_epoll_create(callbacks, ret_loop, err);
 }
 

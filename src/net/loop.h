@@ -72,11 +72,8 @@ struct loop_task { /* embedded in its owner, who keeps it until it has run */
     struct loop_task *next;
 };
 
-enum loop_kind { LOOP_AUTO, LOOP_EPOLL, LOOP_URING }; /* LOOP_AUTO: io_uring where it works, else epoll */
-
-/* What LOOP_AUTO comes to here: LOOP_URING, or LOOP_EPOLL with the reason in *ret_why. Other kinds are
- * returned. */
-enum loop_kind loop_resolve(enum loop_kind kind, onnxd_error *ret_why);
+/* LOOP_AUTO: the one that serves best by measurement, epoll; docs/network.md has the figures. */
+enum loop_kind { LOOP_AUTO, LOOP_EPOLL, LOOP_URING };
 
 /* ONNXD_ERR_UNSUPPORTED: the kernel does not offer this kind; ONNXD_ERR_IO, ONNXD_ERR_NOMEM. */
 ONNXD_MUST_USE onnxd_status loop_create(enum loop_kind kind, const struct loop_callbacks *callbacks,

@@ -229,20 +229,6 @@ static onnxd_status start_worker(struct service *service, uint32_t index, int fd
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-/* One line says which, and why it is epoll. A worker whose ring the kernel refuses all the same takes epoll
- * too. */
-static void choose_loop(struct service_options *options)
-{
-    onnxd_error why;
-    if (options->loop != LOOP_AUTO) return;
-    if (loop_resolve(LOOP_AUTO, &why) == LOOP_URING) {
-        log_info("event loop: io_uring");
-    } else {
-        log_info("event loop: epoll (%s)", why.message);
-        options->loop = LOOP_EPOLL;
-    }
-}
-
 onnxd_status service_start(const struct service_options *options, const struct model_backend *backend,
                            const struct telemetry *telemetry, const int *fds, struct service **ret_service,
                            onnxd_error *err)
@@ -256,7 +242,6 @@ onnxd_status service_start(const struct service_options *options, const struct m
         goto out;
     }
     service->options = *options;
-    choose_loop(&service->options);
     service->backend = backend;
     service->telemetry = *telemetry;
     telemetry_process_began(telemetry, options->process);

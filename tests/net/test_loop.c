@@ -548,15 +548,13 @@ static int in_a_container(uint32_t system_call)
     if (!forbid(system_call)) return 77;
     if (loop_create(LOOP_URING, &callbacks, &loop, &err) != ONNXD_ERR_UNSUPPORTED || loop != NULL) return 1;
     if (strstr(err.message, "io_uring") == NULL) return 2;
-    err.message[0] = 0;
-    if (loop_resolve(LOOP_AUTO, &err) != LOOP_EPOLL || strstr(err.message, "io_uring") == NULL) return 3;
-    if (loop_create(LOOP_AUTO, &callbacks, &loop, &err) != ONNXD_OK) return 4;
-    if (strcmp(loop_name(loop), "epoll") != 0) return 5;
+    if (loop_create(LOOP_AUTO, &callbacks, &loop, &err) != ONNXD_OK) return 3;
+    if (strcmp(loop_name(loop), "epoll") != 0) return 4;
     loop_free(loop);
     return 0;
 }
 
-static void forbidden_io_uring_is_told_and_gone_round(void **state)
+static void forbidden_io_uring_is_told_and_hinders_no_other(void **state)
 {
     (void)state;
     static const uint32_t calls[] = {__NR_io_uring_setup, __NR_io_uring_register, __NR_io_uring_enter};
@@ -586,7 +584,7 @@ int main(void)
         ON_BOTH_LOOPS(listeners_take_connections_until_they_are_taken_out),
         ON_BOTH_LOOPS(tasks_of_other_threads_run_here),
         ON_BOTH_LOOPS(a_loop_may_be_freed_by_another_thread),
-        cmocka_unit_test(forbidden_io_uring_is_told_and_gone_round),
+        cmocka_unit_test(forbidden_io_uring_is_told_and_hinders_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
