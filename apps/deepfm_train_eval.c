@@ -17,8 +17,7 @@ enum { MAX_REPORT_BYTES = 64 << 20 };
 struct eval_command {
     struct data_options data;
     const char *json, *html;
-    uint32_t threads;
-    int engine;
+    struct model_options model;
     struct evaluation_options evaluation;
 };
 
@@ -29,8 +28,7 @@ static const struct cli_option options[] = {
     {"html", CLI_TEXT, AT(html), "FILE", "write it as a page with curves too"},
     {"by-field", CLI_FLAG, AT(evaluation.by_field), NULL, "the AUC with each field shuffled"},
     {"seed", CLI_U64, AT(evaluation.seed), "N", "of the shuffling"},
-    {"engine", CLI_CHOICE, AT(engine), "auto|native|onnxruntime", "what runs the model"},
-    {"threads", CLI_U32, AT(threads), "N", "0: one for each usable CPU", .max = 1024},
+    MODEL_OPTIONS(struct eval_command),
     DATA_SOURCE_OPTIONS(struct eval_command),
 };
 
@@ -93,7 +91,7 @@ int deepfm_train_eval_main(int argc, char **argv)
     int result = cli_parse(&command, argc, argv, &o, &n);
     if (result != CLI_GO_ON) return result;
     if (o.data.data.n == 0) return cli_usage_error(&command, "--data is missing");
-    onnxd_status status = served_deepfm_open(argv[1], (onnxd_engine)o.engine, o.threads, &served, &err);
+    onnxd_status status = served_deepfm_open(argv[1], &o.model, &served, &err);
     if (status == ONNXD_OK) status = data_encode_apart(&o.data, served.set, true, &rows, &totals, &err);
     if (status == ONNXD_OK)
         status = evaluation_run(served.scorer, served.set, &rows, &o.evaluation, &evaluation, &err);

@@ -117,12 +117,17 @@ static void prepared_done(struct prepared *p)
     feature_set_unref(p->set);
 }
 
-static void tell_rows(const struct dataset_totals *t, const char *what)
+/* Tells of the rows of FILE, or of it and others; refuses those of one class. */
+static onnxd_status take_rows(const struct dataset_totals *t, const char *what, const char *file,
+                              onnxd_error *err)
 {
     fprintf(stderr, "%s: %llu rows, %llu positive", what, (unsigned long long)t->n_rows,
             (unsigned long long)t->n_positives);
     if (t->n_unknowns > 0) fprintf(stderr, ", %llu values unknown", (unsigned long long)t->n_unknowns);
     fputc('\n', stderr);
+    if (t->n_positives > 0 && t->n_positives < t->n_rows) return ONNXD_OK;
+    return error_set(err, ONNXD_ERR_FORMAT, "%.200s: %llu positive rows of %llu; training needs both classes",
+                     file, (unsigned long long)t->n_positives, (unsigned long long)t->n_rows);
 }
 
 static onnxd_status encode(const struct fit_command *o, const struct train_files *files,
@@ -135,12 +140,11 @@ static onnxd_status encode(const struct fit_command *o, const struct train_files
     bool apart = o->valid.n > 0;
     onnxd_status status = data_encode(&o->data, set, plan, true, apart ? files->train : files->all, &totals,
                                       err);
+    if (status == ONNXD_OK) status = take_rows(&totals, "records", o->data.data.items[0], err);
     if (status != ONNXD_OK) return status;
-    tell_rows(&totals, "records");
     if (apart) {
         status = data_encode(&valid, set, plan, true, files->valid, &totals, err);
-        if (status == ONNXD_OK) tell_rows(&totals, "validation");
-        return status;
+        return status == ONNXD_OK ? take_rows(&totals, "validation", o->valid.items[0], err) : status;
     }
     status = encoded_rows_map(files->all, &all, err);
     if (status == ONNXD_OK)

@@ -3,8 +3,21 @@
 #define DEEPFM_TRAIN_MODEL_H
 
 #include "base/threads.h"
+#include "cli_options.h"
 #include "ctr/ctr_scorer.h"
 #include "features/feature_set.h"
+
+struct model_options {
+    int engine; /* onnxd_engine */
+    uint32_t threads;
+};
+
+/* What runs a model. `type` has a member struct model_options model. */
+#define MODEL_OPTIONS(type)                                                                               \
+    {"engine", CLI_CHOICE, CLI_AT(type, model.engine), "auto|native|onnxruntime", "what runs the model"}, \
+    {                                                                                                     \
+        "threads", CLI_U32, CLI_AT(type, model.threads), "N", "0: one for each usable CPU", .max = 1024   \
+    }
 
 struct served_deepfm {
     onnxd_model *model;
@@ -13,8 +26,8 @@ struct served_deepfm {
     struct ctr_scorer *scorer;
 };
 
-/* n_threads 0: one for each usable CPU. ONNXD_ERR_NOT_FOUND: no model, or no features file beside it. */
-ONNXD_MUST_USE onnxd_status served_deepfm_open(const char *path, onnxd_engine engine, uint32_t n_threads,
+/* ONNXD_ERR_NOT_FOUND: no model, or no features file beside it. */
+ONNXD_MUST_USE onnxd_status served_deepfm_open(const char *path, const struct model_options *options,
                                                struct served_deepfm *ret, onnxd_error *err);
 void served_deepfm_close(struct served_deepfm *served); /* takes a zeroed one */
 

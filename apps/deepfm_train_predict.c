@@ -15,8 +15,8 @@ enum { CHUNK_ROWS = 1 << 14, MAX_LINE_BYTES = 64, FORM_JSONL = 0, FORM_CSV = 1 }
 struct predict_command {
     struct data_options data;
     const char *output;
-    uint32_t threads;
-    int engine, form;
+    struct model_options model;
+    int form;
 };
 
 #define AT(member) CLI_AT(struct predict_command, member)
@@ -24,8 +24,7 @@ struct predict_command {
 static const struct cli_option options[] = {
     {"output", CLI_TEXT, AT(output), "FILE", "where the answers go; - is standard output"},
     {"form", CLI_CHOICE, AT(form), "jsonl|csv", "{\"ctr\":x} a line, or a column \"ctr\""},
-    {"engine", CLI_CHOICE, AT(engine), "auto|native|onnxruntime", "what runs the model"},
-    {"threads", CLI_U32, AT(threads), "N", "0: one for each usable CPU", .max = 1024},
+    MODEL_OPTIONS(struct predict_command),
     DATA_SOURCE_OPTIONS(struct predict_command),
 };
 
@@ -88,7 +87,7 @@ int deepfm_train_predict_main(int argc, char **argv)
     int result = cli_parse(&command, argc, argv, &o, &n);
     if (result != CLI_GO_ON) return result;
     if (o.data.data.n == 0) return cli_usage_error(&command, "--data is missing");
-    onnxd_status status = served_deepfm_open(argv[1], (onnxd_engine)o.engine, o.threads, &served, &err);
+    onnxd_status status = served_deepfm_open(argv[1], &o.model, &served, &err);
     if (status == ONNXD_OK) status = data_encode_apart(&o.data, served.set, false, &rows, &totals, &err);
     if (status == ONNXD_OK) status = predict(&o, &served, &rows, &err);
     if (status == ONNXD_OK && totals.n_unknowns > 0)

@@ -4,7 +4,7 @@
 
 #include "bench/bench_run.h"
 #include "bench/decision.h"
-#include "bench/html_page.h"
+#include "stats/html_page.h"
 
 static const char formula[] =
     "A measured factor has 100 points for the best option and loses a third of them with every factor of ten "

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/html_page.h"
+#include "stats/html_page.h"
 #include "bench/modes_suite.h"
 #include "json/json_writer.h"
 
@@ -148,7 +148,7 @@ void modes_report_json(const struct modes_suite *suite, const struct bench_run *
 
 void modes_report_html(const struct modes_suite *suite, const struct bench_run *run, struct buf *buf)
 {
-    html_page_begin(buf, "In process or remote?");
+    html_page_begin(buf, "In process or remote?", "In process or remote?");
     buf_append_text(
         buf, "<p class='s'>The same model and rows, computed in the caller's process and through a server on "
              "the same machine, in turns. ");

@@ -5,7 +5,8 @@
 #include <time.h>
 
 #include "base/error.h"
-#include "bench/html_page.h"
+#include "bench/html_trend.h"
+#include "stats/html_page.h"
 
 /* ---- words for newcomers ------------------------------------------------------------------------- */
 
@@ -189,7 +190,7 @@ static onnxd_status for_each(const struct bench_history *history, const struct c
 onnxd_status trend_report_html(const struct bench_history *history, const struct check_options *options,
                                struct buf *buf, onnxd_error *err)
 {
-    html_page_begin(buf, "onnxd measurements");
+    html_page_begin(buf, "onnxd measurements", "onnxd measurements");
     buf_append_text(buf, "<p class='s'>How to read this. Runs with the same suite, settings and machine form "
                          "a series; only such are "
                          "compared. <b>Change</b>: the latest value against the median of the earlier runs. "

@@ -4,31 +4,8 @@
 #include <stdlib.h>
 
 #include "ctr/evaluation.h"
+#include "stats/html_page.h"
 #include "stats/line_chart.h"
-
-static const char head[] =
-    "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
-    "content='width=device-width'>\n<title>deepfm_train eval</title><style>\n"
-    "body{font:15px/1.5 system-ui,sans-serif;color:#1d2430;max-width:820px;margin:2em auto;padding:0 1em}\n"
-    "h1{font-size:1.4em;margin-bottom:0}h2{font-size:1.1em;margin-top:2em}p.s{color:#5a6472;margin-top:.2em}"
-    "\n"
-    "table{border-collapse:collapse;width:100%}td,th{padding:.35em .6em;border-bottom:1px solid #e3e6ea;"
-    "text-align:left;vertical-align:top}\n"
-    "td.v{white-space:nowrap;font-variant-numeric:tabular-nums;font-weight:600}td.e{color:#5a6472}\n"
-    "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}\n"
-    "svg{width:100%;height:auto;margin-top:.6em}svg text{font:11px system-ui,sans-serif;fill:#5a6472}svg "
-    "text.t{font-size:14px;fill:#1d2430}\n</style></head><body>\n";
-
-static void append_escaped(struct buf *out, const char *text)
-{
-    for (; *text != 0; text++) switch (*text) {
-        case '<': buf_append_text(out, "&lt;"); break;
-        case '>': buf_append_text(out, "&gt;"); break;
-        case '&': buf_append_text(out, "&amp;"); break;
-        case '\'': buf_append_text(out, "&#39;"); break;
-        default: buf_append_char(out, *text);
-        }
-}
 
 static void row(struct buf *out, const char *name, double value, const char *explanation)
 {
@@ -62,7 +39,7 @@ static void roc(const struct ctr_metrics *m, struct buf *out)
         .x_name = "share of rows without a click that are ranked above the threshold",
         .x = m->false_rate,
         .n = CTR_ROC_POINTS + 1,
-        .lines = {{"model", "#2563eb", m->true_rate}, {"guessing", "#9aa3ad", m->false_rate}},
+        .lines = {{"model", "var(--c1)", m->true_rate}, {"guessing", "var(--c4)", m->false_rate}},
         .n_lines = 2,
         .format_y = format_rate};
     line_chart_svg(&chart, out);
@@ -84,7 +61,7 @@ static void calibration(const struct ctr_metrics *m, struct buf *out)
         .x_name = "rows by rising prediction, as a share of all",
         .x = x,
         .n = m->n_buckets,
-        .lines = {{"observed", "#c77700", observed}, {"predicted", "#2563eb", predicted}},
+        .lines = {{"observed", "var(--c2)", observed}, {"predicted", "var(--c1)", predicted}},
         .n_lines = 2,
         .log_y = true,
         .format_y = format_rate};
@@ -114,7 +91,7 @@ static void fields(const struct evaluation *e, struct buf *out)
              "class='n'>AUC</th><th class='n'>change</th></tr>\n");
     for (uint32_t i = 0; i < e->n_fields; i++) {
         buf_append_text(out, "<tr><td>");
-        append_escaped(out, e->fields[i].name);
+        html_escape(out, e->fields[i].name);
         buf_printf(out, "</td><td class='n'>%.5f</td><td class='n'>%+.5f</td></tr>\n", e->fields[i].auc,
                    e->fields[i].auc - e->metrics.auc);
     }
@@ -148,19 +125,20 @@ static void course(const struct evaluation_source *source, struct buf *out)
     fill_between(x, valid, n);
     fill_between(x, auc, n);
     buf_append_text(out, "<h2>Training</h2>\n");
-    struct line_chart losses = {.title = "Log loss",
-                                .x_name = "million rows trained on",
-                                .x = x,
-                                .n = n,
-                                .lines = {{"training", "#9aa3ad", train}, {"validation", "#2563eb", valid}},
-                                .n_lines = 2,
-                                .free_y = true,
-                                .format_y = format_rate};
+    struct line_chart losses = {
+        .title = "Log loss",
+        .x_name = "million rows trained on",
+        .x = x,
+        .n = n,
+        .lines = {{"training", "var(--c4)", train}, {"validation", "var(--c1)", valid}},
+        .n_lines = 2,
+        .free_y = true,
+        .format_y = format_rate};
     struct line_chart ranks = {.title = "AUC on validation rows",
                                .x_name = "million rows trained on",
                                .x = x,
                                .n = n,
-                               .lines = {{"AUC", "#2563eb", auc}},
+                               .lines = {{"AUC", "var(--c1)", auc}},
                                .n_lines = 1,
                                .free_y = true,
                                .format_y = format_rate};
@@ -174,11 +152,9 @@ static void course(const struct evaluation_source *source, struct buf *out)
 
 void evaluation_html(const struct evaluation *e, const struct evaluation_source *source, struct buf *out)
 {
-    buf_append_text(out, head);
-    buf_append_text(out, "<h1>");
-    append_escaped(out, source->model);
-    buf_append_text(out, "</h1><p class='s'>");
-    append_escaped(out, source->data);
+    html_page_begin(out, "deepfm_train eval", source->model);
+    buf_append_text(out, "<p class='s'>");
+    html_escape(out, source->data);
     buf_printf(out, ": %llu rows, %.0f of them positive</p>\n", (unsigned long long)e->metrics.n,
                e->metrics.n_positive);
     results(&e->metrics, out);
@@ -186,5 +162,5 @@ void evaluation_html(const struct evaluation *e, const struct evaluation_source 
     calibration(&e->metrics, out);
     fields(e, out);
     course(source, out);
-    buf_append_text(out, "</body></html>\n");
+    html_page_end(out);
 }

@@ -3,60 +3,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "stats/line_chart.h"
 #include "load/load_report.h"
-
-static const char head[] =
-    "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
-    "content='width=device-width'><meta name='color-scheme' content='light dark'>\n"
-    "<link rel='icon' href='data:,'><title>onnxd bench load</title><style>\n"
-    ":root{--page:#fff;--text:#1d2430;--soft:#5a6472;--line:#e3e6ea;--axis:#9aa3ad;--good:#1b8a5a;"
-    "--good-page:#eef8f3;--mind:#c77700;--mind-page:#fdf5e8;--c1:#2563eb;--c2:#c77700;--c3:#b42318;--c4:#"
-    "8a94a0}\n"
-    "@media(prefers-color-scheme:dark){:root{--page:#14181f;--text:#e6e9ee;--soft:#9aa5b3;--line:#2a313c;"
-    "--axis:#5d6875;--good:#3fbf86;--good-page:#15291f;--mind:#e0a040;--mind-page:#2d2414;--c1:#6f9dff;"
-    "--c2:#e0a040;--c3:#ff7a6e;--c4:#7d8896}}\n"
-    "body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--page);max-width:820px;"
-    "margin:2em auto;padding:0 1em}\n"
-    "h1{font-size:1.4em;margin-bottom:0;overflow-wrap:anywhere}h2{font-size:1.1em;margin-top:2em}"
-    "p.s{color:var(--soft);margin-top:.2em}\n"
-    "table{border-collapse:collapse;width:100%}td,th{padding:.35em .6em;border-bottom:1px solid "
-    "var(--line);text-align:left;vertical-align:top}th{font-weight:600;color:var(--soft)}\n"
-    "td.v{white-space:nowrap;font-variant-numeric:tabular-nums;font-weight:600}td.v small{display:block;"
-    "font-weight:400;color:var(--soft)}td.e{color:var(--soft)}td.u{overflow-wrap:anywhere}\n"
-    "svg{width:100%;height:auto;margin-top:.6em}svg text{font:11px system-ui,sans-serif;fill:var(--soft)}"
-    "svg text.t{font-size:14px;fill:var(--text)}\n"
-    ".b{padding:.7em 1em;border-left:4px solid var(--good);background:var(--good-page)}"
-    ".b.w{border-color:var(--mind);background:var(--mind-page)}\n"
-    "</style></head><body>\n";
-
-static void append_escaped(struct buf *buf, const char *text)
-{
-    for (; *text != 0; text++) {
-        if (*text == '<')
-            buf_append_text(buf, "&lt;");
-        else if (*text == '>')
-            buf_append_text(buf, "&gt;");
-        else if (*text == '&')
-            buf_append_text(buf, "&amp;");
-        else if (*text == '\'')
-            buf_append_text(buf, "&#39;");
-        else
-            buf_append_char(buf, *text);
-    }
-}
+#include "stats/html_page.h"
+#include "stats/line_chart.h"
 
 /* `range`: how sure the value is, or "". */
 static void row_with_range(struct buf *buf, const char *name, const char *value, const char *range,
                            const char *explanation)
 {
     buf_append_text(buf, "<tr><td>");
-    append_escaped(buf, name);
+    html_escape(buf, name);
     buf_append_text(buf, "</td><td class='v'>");
-    append_escaped(buf, value);
+    html_escape(buf, value);
     if (range[0] != 0) buf_printf(buf, "<small>%s</small>", range);
     buf_append_text(buf, "</td><td class='e'>");
-    append_escaped(buf, explanation);
+    html_escape(buf, explanation);
     buf_append_text(buf, "</td></tr>\n");
 }
 
@@ -106,7 +67,7 @@ static void headline_table(struct buf *buf, const struct load_result *r)
     char basis[160];
     load_format_basis(r, basis, sizeof basis);
     buf_append_text(buf, "</table><p class='s'>Percentiles are ");
-    append_escaped(buf, basis);
+    html_escape(buf, basis);
     buf_append_text(buf, ". The small range below a figure holds its true value with 95 % confidence.</p>\n");
 }
 
@@ -117,7 +78,7 @@ static void group_row(struct buf *buf, const char *name, const struct histogram 
     load_format_time(histogram_quantile(h, 0.99), p99, sizeof p99);
     load_format_time((double)h->max, max, sizeof max);
     buf_append_text(buf, "<tr><td class='u'>");
-    append_escaped(buf, name);
+    html_escape(buf, name);
     buf_printf(buf,
                "</td><td class='v'>%llu</td><td class='v'>%s</td><td class='v'>%s</td><td class='v'>%s</td>",
                (unsigned long long)h->n, p50, quantile_has_enough(h->n, 0.99) ? p99 : "-", max);
@@ -154,7 +115,7 @@ static void group_tables(struct buf *buf, const struct load_result *r, struct hi
 static void verdict_box(struct buf *buf, const struct load_audit *a)
 {
     buf_printf(buf, "<p class='b%s'>", a->client_limited ? " w" : "");
-    append_escaped(buf, a->verdict);
+    html_escape(buf, a->verdict);
     buf_append_text(buf, "</p>\n");
 }
 
@@ -268,11 +229,9 @@ void load_report_html(const struct load_result *r, const struct load_objective *
 {
     char what[160];
     load_describe(r, what, sizeof what);
-    buf_append_text(buf, head);
-    buf_append_text(buf, "<h1>");
-    append_escaped(buf, r->url);
-    buf_append_text(buf, "</h1><p class='s'>");
-    append_escaped(buf, what);
+    html_page_begin(buf, "onnxd bench load", r->url);
+    buf_append_text(buf, "<p class='s'>");
+    html_escape(buf, what);
     buf_printf(buf, "; measured for %.1f s after %.1f s of warm-up; %llu requests</p>\n", r->elapsed_s,
                (double)r->options.warm_up_ns / 1e9, (unsigned long long)r->record->n_done);
     if (r->audit.client_limited) verdict_box(buf, &r->audit); /* doubts come before figures */
@@ -290,5 +249,5 @@ void load_report_html(const struct load_result *r, const struct load_objective *
     percentile_chart(buf, r);
     course_charts(buf, r);
     audit_table(buf, r);
-    buf_append_text(buf, "</body></html>\n");
+    html_page_end(buf);
 }

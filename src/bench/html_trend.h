@@ -1,25 +1,13 @@
-/* bench/html_page.h - the frame of our reports: one HTML page that needs no other file and no script,
- * readable in light and dark.
- *
- * Classes of its style: table td.v value, td.e explanation, .n numbers to the right, p.s a note, p.b a
- * finding (p.b.w: a doubtful one, p.b.x: a bad one), div.w a table that may be wider than the page.
+/* bench/html_trend.h - points in time, with their spread, as a small chart of a page.
  *
  * Threads: no state. */
-#ifndef BENCH_HTML_PAGE_H
-#define BENCH_HTML_PAGE_H
+#ifndef BENCH_HTML_TREND_H
+#define BENCH_HTML_TREND_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
-
-void html_page_begin(struct buf *buf, const char *title); /* up to the heading, the title being it */
-void html_page_end(struct buf *buf);
-
-/* Text, safe within elements and attributes. */
-void html_escape(struct buf *buf, const char *text);
-
-/* ---- points in time, with their spread ---- */
 
 struct html_point {
     double value, low, high; /* low and high equal to value: no spread known */
