@@ -54,6 +54,11 @@ struct metrics *metrics_create(void *block, const struct metrics_size *size)
     return m;
 }
 
+void metrics_lock(struct metrics *m)
+{
+    if (pthread_mutex_lock(&m->registering) == EOWNERDEAD) pthread_mutex_consistent(&m->registering);
+}
+
 /* ---- registering ----------------------------------------------------------------------------------- */
 
 static bool valid_name(const char *name, bool colon)
@@ -139,7 +144,7 @@ static onnxd_status find_or_append(struct metrics *m, struct metrics_series *ser
 static onnxd_status add_series(struct metrics *m, struct metrics_series *series, struct metric *ret,
                                onnxd_error *err)
 {
-    if (pthread_mutex_lock(&m->registering) == EOWNERDEAD) pthread_mutex_consistent(&m->registering);
+    metrics_lock(m);
     onnxd_status status = find_or_append(m, series, ret, err);
     pthread_mutex_unlock(&m->registering);
     return status;
@@ -188,6 +193,39 @@ onnxd_status metrics_tallies(struct metrics *m, const char *name, const struct m
     struct metrics_series series = {.kind = METRIC_TALLIES, .n_cells = n, .scale = 1};
     onnxd_status status = describe(&series, name, NULL, labels, n_labels, err);
     return status != ONNXD_OK ? status : add_series(m, &series, ret, err);
+}
+
+bool metrics_find(struct metrics *m, const char *name, const struct metric_label *labels, uint32_t n_labels,
+                  struct metric *ret)
+{
+    struct metrics_series wanted = {.n_cells = 0};
+    bool found = false;
+    if (describe(&wanted, name, NULL, labels, n_labels, NULL) != ONNXD_OK) return false;
+    metrics_lock(m);
+    for (uint32_t i = 0, n = atomic_load(&m->n_series); i < n && !found; i++) {
+        const struct metrics_series *series = metrics_series_at(m, i);
+        found = !atomic_load(&series->hidden) && strcmp(series->name, wanted.name) == 0 &&
+                strcmp(series->labels, wanted.labels) == 0;
+        if (found) *ret = (struct metric){series->cell, i};
+    }
+    pthread_mutex_unlock(&m->registering);
+    return found;
+}
+
+onnxd_status metrics_relabel(struct metrics *m, struct metric metric, const struct metric_label *labels,
+                             uint32_t n_labels, onnxd_error *err)
+{
+    struct metrics_series *series = metrics_series_at(m, metric.series), wanted = {.n_cells = 0};
+    onnxd_status status = describe(&wanted, series->name, NULL, labels, n_labels, err);
+    if (status != ONNXD_OK) return status;
+    metrics_lock(m);
+    for (uint32_t slot = 0; slot < m->n_slots; slot++)
+        for (uint32_t i = 0; i < series->n_cells; i++)
+            atomic_store_explicit(&metrics_slot(m, slot)[series->cell + i], 0, memory_order_relaxed);
+    memcpy(series->labels, wanted.labels, sizeof series->labels);
+    atomic_store(&series->hidden, false);
+    pthread_mutex_unlock(&m->registering);
+    return ONNXD_OK;
 }
 
 void metrics_hide(struct metrics *m, struct metric metric)

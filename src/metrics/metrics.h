@@ -18,6 +18,7 @@
 #define METRICS_METRICS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -74,6 +75,16 @@ ONNXD_MUST_USE onnxd_status metrics_tallies(struct metrics *m, const char *name,
 /* 10 us to 10 s in steps of 1, 2.5, 5; in nanoseconds. */
 #define METRICS_N_TIME_BOUNDS 19
 extern const uint64_t metrics_time_bounds_ns[METRICS_N_TIME_BOUNDS];
+
+/* The series of this name and these labels that is shown; false: there is none. */
+bool metrics_find(struct metrics *m, const char *name, const struct metric_label *labels, uint32_t n_labels,
+                  struct metric *ret);
+
+/* Gives a series other labels, zeroes its cells in all slots and shows it: another thing is counted from now
+ * on. Nobody may write to it meanwhile. ONNXD_ERR_ARGUMENT as above; nothing has changed then. */
+ONNXD_MUST_USE onnxd_status metrics_relabel(struct metrics *m, struct metric metric,
+                                            const struct metric_label *labels, uint32_t n_labels,
+                                            onnxd_error *err);
 
 /* Leaves a series out of the output, as when a model is unloaded. Its cells stay. */
 void metrics_hide(struct metrics *m, struct metric metric);
@@ -139,6 +150,6 @@ void metrics_histogram_read(const struct metrics *m, struct metric metric,
 
 /* Appends every shown series in Prometheus text format 0.0.4, families together, in the order of their
  * first registration. A full buffer is told by buf->failed. */
-void metrics_render(const struct metrics *m, struct buf *buf);
+void metrics_render(struct metrics *m, struct buf *buf);
 
 #endif

@@ -1,7 +1,8 @@
 /* metrics/metrics_layout.h - the shared block: header, series table, slots. Private to the folder.
  *
- * Series are only ever appended: everything about one is written before n_series counts it, so readers
- * need no lock and a process that dies while registering leaves the table whole. */
+ * Series are only ever appended: everything about one is written before n_series counts it, so that a process
+ * which dies while registering leaves the table whole. Of a series only its labels change later; they are
+ * written and read under the lock. */
 #ifndef METRICS_METRICS_LAYOUT_H
 #define METRICS_METRICS_LAYOUT_H
 
@@ -37,6 +38,8 @@ struct metrics {
     _Atomic uint32_t n_series;
     size_t slot_bytes, series_at, slots_at; /* offsets in the block */
 };
+
+void metrics_lock(struct metrics *m);
 
 static inline struct metrics_series *metrics_series_at(const struct metrics *m, uint32_t i)
 {

@@ -66,9 +66,14 @@ static void append_family(const struct metrics *m, uint32_t family, uint32_t n_s
     }
 }
 
-void metrics_render(const struct metrics *m, struct buf *buf)
+/* The lock is held for a family at a time: whoever registers a series does not wait for the whole text. */
+void metrics_render(struct metrics *m, struct buf *buf)
 {
     uint32_t n_series = atomic_load(&m->n_series);
-    for (uint32_t i = 0; i < n_series; i++)
-        if (metrics_series_at(m, i)->family == i) append_family(m, i, n_series, buf);
+    for (uint32_t i = 0; i < n_series; i++) {
+        if (metrics_series_at(m, i)->family != i) continue;
+        metrics_lock(m);
+        append_family(m, i, n_series, buf);
+        pthread_mutex_unlock(&m->registering);
+    }
 }

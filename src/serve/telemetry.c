@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "serve/telemetry_slots.h"
 
-#define MODEL_SERIES  26u
 #define MODEL_CELLS   320u
 #define SERVER_SERIES 512u
 #define SERVER_CELLS  1024u
@@ -26,7 +26,7 @@ static const uint16_t known_status[TELEMETRY_N_STATUS - 1] = {200, 204, 400, 401
 
 static const char *const route_names[N_ROUTES] = {"/predict", "/infer",   "/v2", "/v1",
                                                   "/health",  "/metrics", "/",   "other"};
-static const char *const fail_names[N_FAIL_REASONS] = {"REJECTED", "CANCELED", "BACKEND", "OTHER"};
+const char *const telemetry_fail_names[N_FAIL_REASONS] = {"REJECTED", "CANCELED", "BACKEND", "OTHER"};
 
 static const struct {
     const char *name, *help;
@@ -64,8 +64,8 @@ static const struct {
 
 /* ---- series ----------------------------------------------------------------------------------------- */
 
-static onnxd_status register_model(struct metrics *m, const char *name, uint64_t version,
-                                   struct telemetry_model *ret, onnxd_error *err)
+onnxd_status telemetry_register_model(struct metrics *m, const char *name, uint64_t version,
+                                      struct telemetry_model *ret, onnxd_error *err)
 {
     char number[24];
     snprintf(number, sizeof number, "%llu", (unsigned long long)version);
@@ -82,7 +82,7 @@ static onnxd_status register_model(struct metrics *m, const char *name, uint64_t
         status = metrics_gauge(m, "nv_inference_pending_request_count",
                                "Requests that wait for compute threads", labels, 2, 1, &ret->pending, err);
     for (int i = 0; status == ONNXD_OK && i < N_FAIL_REASONS; i++) {
-        labels[2].value = fail_names[i];
+        labels[2].value = telemetry_fail_names[i];
         status = metrics_counter(m, "nv_inference_request_failure",
                                  "Requests answered with an error, by reason", labels, 3, 1, &ret->failure[i],
                                  err);
@@ -130,7 +130,8 @@ static onnxd_status register_server(struct telemetry *t, onnxd_error *err)
     for (size_t i = 0; status == ONNXD_OK && i < N_HOST_COUNTERS; i++)
         status = metrics_counter(m, host_counters[i].name, host_counters[i].help, NULL, 0, 1, &t->http[i],
                                  err);
-    if (status == ONNXD_OK) status = register_model(m, "(others)", 0, &t->others, err);
+    if (status == ONNXD_OK) status = telemetry_register_model(m, "(others)", 0, &t->others, err);
+    t->others.slot = TELEMETRY_NO_SLOT;
     if (status == ONNXD_OK) hide_model(m, &t->others); /* until it is needed */
     return status;
 }
@@ -167,16 +168,19 @@ onnxd_status telemetry_create(uint32_t n_processes, uint32_t n_workers, uint32_t
     uint32_t n_threads = n_processes * slots_of(&t);
     struct metrics_size size = {.n_slots = n_threads + 1, /* the last is the supervising process's */
                                 .max_series = SERVER_SERIES + n_threads + N_PROCESS_COUNTERS * n_processes +
-                                              (TELEMETRY_MAX_MODELS + 1) * MODEL_SERIES +
+                                              (TELEMETRY_MAX_MODELS + 1) * TELEMETRY_MODEL_SERIES +
                                               TELEMETRY_MAX_FIELDS,
                                 .max_cells = SERVER_CELLS + n_threads + N_PROCESS_COUNTERS * n_processes +
                                              (TELEMETRY_MAX_MODELS + 1) * MODEL_CELLS + TELEMETRY_MAX_FIELDS};
     size_t n_metrics = metrics_block_bytes(&size);
-    t.n_bytes = n_metrics + n_processes * sizeof *t.processes;
+    size_t n_slots = telemetry_slots_bytes(n_processes);
+    t.n_bytes = n_metrics + n_slots + n_processes * sizeof *t.processes;
     t.memory = mmap(NULL, t.n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (t.memory == MAP_FAILED) return error_set(err, ONNXD_ERR_NOMEM, "metrics: out of memory");
     t.metrics = metrics_create(t.memory, &size);
-    t.processes = (struct telemetry_process *)(void *)((char *)t.memory + n_metrics);
+    t.slots = (struct telemetry_slots *)(void *)((char *)t.memory + n_metrics);
+    t.processes = (struct telemetry_process *)(void *)((char *)t.slots + n_slots);
+    telemetry_slots_init(t.slots, n_processes);
     onnxd_status status = register_server(&t, err);
     for (uint32_t k = 0; status == ONNXD_OK && k < N_PROCESS_COUNTERS * n_processes; k++) {
         struct metric counter; /* shown from the start, at 0 */
@@ -196,31 +200,9 @@ void telemetry_done(struct telemetry *telemetry)
     telemetry->memory = NULL;
 }
 
-struct telemetry_model telemetry_model(const struct telemetry *telemetry, const char *name, uint64_t version)
-{
-    struct telemetry_model model = {{0}};
-    onnxd_error err;
-    if (register_model(telemetry->metrics, name, version, &model, &err) == ONNXD_OK) return model;
-    (void)!register_model(telemetry->metrics, "(others)", 0, &model, &err); /* shown again; cannot fail */
-    return telemetry->others;
-}
-
-struct telemetry_field telemetry_field(const struct telemetry *telemetry, const char *model, uint64_t version,
-                                       const char *field)
-{
-    char number[24];
-    struct telemetry_field made = {0};
-    onnxd_error err;
-    snprintf(number, sizeof number, "%llu", (unsigned long long)version);
-    struct metric_label labels[3] = {{"model", model}, {"version", number}, {"field", field}};
-    made.is_shown = metrics_counter(telemetry->metrics, "onnxd_unknown_values_total",
-                                    "Raw values that the model's vocabulary does not hold", labels, 3, 1,
-                                    &made.unknown, &err) == ONNXD_OK;
-    return made;
-}
-
 void telemetry_process_began(const struct telemetry *telemetry, uint32_t process)
 {
+    telemetry_slots_forget(telemetry->slots, process);
     atomic_store(&telemetry->processes[process].pid, (int32_t)getpid());
 }
 

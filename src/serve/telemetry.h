@@ -17,7 +17,9 @@
 #include "net/http_host.h"
 #include "onnxd/status.h"
 
-#define TELEMETRY_MAX_MODELS 64u   /* name and version pairs; what is beyond counts as model "(others)" */
+#define TELEMETRY_MAX_MODELS 64u  /* versions loaded at a time; what is beyond counts as model "(others)" */
+#define TELEMETRY_NAME_BYTES 128u /* of a model's name */
+#define TELEMETRY_NO_SLOT    UINT32_MAX
 #define TELEMETRY_MAX_FIELDS 1024u /* of all models' feature descriptions */
 #define TELEMETRY_N_SIZES    74u   /* batch sizes told one by one to 64, then by powers of two to 65536 */
 #define TELEMETRY_N_FINE     217u  /* see telemetry_fine_ns */
@@ -50,6 +52,7 @@ struct telemetry_model { /* the series of one model version; a plain value */
     struct metric failure[N_FAIL_REASONS];
     struct metric total_us[N_STAGES], time[N_STAGES]; /* Triton's counters, and histograms */
     struct metric batch;
+    uint32_t slot;       /* among those told apart; TELEMETRY_NO_SLOT: "(others)" */
     struct metric sizes; /* tallies: runs of each size, time of each size, wall clock of the last run */
 };
 
@@ -63,10 +66,13 @@ struct telemetry_process {  /* shared */
     _Atomic uint64_t turns; /* times that all its workers were seen to go round, for a watchdog */
 };
 
+struct telemetry_slots;
+
 struct telemetry { /* immutable once made, but for what it points to */
     void *memory;  /* shared */
     size_t n_bytes;
     struct metrics *metrics;
+    struct telemetry_slots *slots;
     struct telemetry_process *processes; /* [n_processes] */
     uint32_t n_processes;
     uint32_t n_workers; /* of each process */
@@ -80,12 +86,19 @@ ONNXD_MUST_USE onnxd_status telemetry_create(uint32_t n_processes, uint32_t n_wo
                                              struct telemetry *ret, onnxd_error *err);
 void telemetry_done(struct telemetry *telemetry); /* takes a zeroed one */
 
-/* The series of a model version, made or found. Past TELEMETRY_MAX_MODELS those of "(others)". */
-struct telemetry_model telemetry_model(const struct telemetry *telemetry, const char *name, uint64_t version);
+/* The series of a model version, which are its own until the process releases them as often as it asked for
+ * them. A version that comes back goes on counting where it was, unless so many others were loaded meanwhile
+ * that its series are another's; then it begins with 0. While TELEMETRY_MAX_MODELS are held, those of
+ * "(others)". */
+struct telemetry_model telemetry_model(const struct telemetry *telemetry, uint32_t process, const char *name,
+                                       uint64_t version);
+void telemetry_release(const struct telemetry *telemetry, uint32_t process,
+                       const struct telemetry_model *model);
 
-/* The series of a field of raw data, made or found; past TELEMETRY_MAX_FIELDS in all none is shown. */
-struct telemetry_field telemetry_field(const struct telemetry *telemetry, const char *model, uint64_t version,
-                                       const char *field);
+/* The series of a field of raw data, for as long as the model's; past TELEMETRY_MAX_FIELDS in all none is
+ * shown. */
+struct telemetry_field telemetry_field(const struct telemetry *telemetry, const struct telemetry_model *model,
+                                       const char *name);
 
 /* In a process that begins to serve: its processor time, memory and descriptors are told from now on. */
 void telemetry_process_began(const struct telemetry *telemetry, uint32_t process);

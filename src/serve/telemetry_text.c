@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "serve/telemetry.h"
+#include "serve/telemetry_slots.h"
 
 /* ---- processes, read from /proc: one scrape tells about all ----------------------------------------- */
 
@@ -121,8 +121,11 @@ void telemetry_read_totals(const struct telemetry *telemetry, struct telemetry_t
     *ret = (struct telemetry_totals){.n_requests = view.n, .request_ns = view.sum};
     for (uint32_t i = 0; i < TELEMETRY_N_FINE; i++)
         ret->fine[i] = metrics_tally_read(telemetry->metrics, telemetry->fine, i);
-    ret->n_rows = metrics_family_read(telemetry->metrics, "nv_inference_count");
-    ret->n_runs = metrics_family_read(telemetry->metrics, "nv_inference_exec_count");
+    telemetry_slots_lock(telemetry->slots); /* no series changes hands meanwhile */
+    ret->n_rows = metrics_family_read(telemetry->metrics, "nv_inference_count") + telemetry->slots->gone_rows;
+    ret->n_runs = metrics_family_read(telemetry->metrics, "nv_inference_exec_count") +
+                  telemetry->slots->gone_runs;
+    telemetry_slots_unlock(telemetry->slots);
 }
 
 static double quantile_us(const struct telemetry_totals *before, const struct telemetry_totals *after,

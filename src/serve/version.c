@@ -133,15 +133,18 @@ void version_count_unknowns(const struct version *version, const struct protocol
         if (rows->unknowns[i] > 0) telemetry_count_unknowns(writer, &version->unknowns[i], rows->unknowns[i]);
 }
 
-/* Nothing but the metrics depends on it, so that memory running out is no failure. */
-static void register_unknowns(struct version *version, const struct telemetry *telemetry)
+/* Nothing but the metrics depends on the fields, so that memory running out is no failure. */
+static void register_series(struct version *version, const struct version_host *host)
 {
+    version->telemetry = host->telemetry;
+    version->process = host->process;
+    version->stats = telemetry_model(host->telemetry, host->process, version->name, version->number);
     const struct feature_set *set = version->raw_fields.set;
     uint32_t n = set != NULL ? feature_set_n_fields(set) : 0;
     if (n > 0) version->unknowns = calloc(n, sizeof *version->unknowns);
     for (uint32_t i = 0; version->unknowns != NULL && i < n; i++)
         if (!feature_set_is_dropped(set, i) && feature_set_field_kind(set, i) != FEATURE_NUMBER)
-            version->unknowns[i] = telemetry_field(telemetry, version->name, version->number,
+            version->unknowns[i] = telemetry_field(host->telemetry, &version->stats,
                                                    feature_set_field_name(set, i));
 }
 
@@ -167,7 +170,6 @@ onnxd_status version_create(const struct model_backend *backend, const char *nam
     version->number = number;
     version->backend = backend;
     version->settings = *settings;
-    version->stats = telemetry_model(host->telemetry, name, number);
     status = source->path != NULL ? backend->load(source->path, &settings->model, &version->model, err)
                                   : backend->load_bytes(source->bytes, source->n_bytes, &settings->model,
                                                         &version->model, err);
@@ -176,7 +178,7 @@ onnxd_status version_create(const struct model_backend *backend, const char *nam
     if (status != ONNXD_OK) goto out;
     read_batching(version);
     read_index_ranges(version);
-    register_unknowns(version, host->telemetry);
+    register_series(version, host);
     version->lanes = calloc(host->n_workers, sizeof *version->lanes);
     version->runners = calloc(host->n_compute, sizeof *version->runners);
     version->n_runners = host->n_compute;
@@ -210,6 +212,7 @@ void version_unref(struct version *version)
     protocol_schema_done(&version->schema);
     raw_fields_done(&version->raw_fields);
     free(version->unknowns);
+    if (version->telemetry != NULL) telemetry_release(version->telemetry, version->process, &version->stats);
     free(version->ios);
     free(version->index_below);
     if (version->model != NULL) version->backend->unload(version->model);

@@ -51,13 +51,15 @@ struct version {
     struct raw_fields raw_fields; /* the description beside the model's file */
     struct protocol_schema schema;
     struct version_settings settings;
-    onnxd_io_info *ios;               /* inputs, then outputs: copies that the schema borrows */
-    int64_t *index_below;             /* of all inputs that have indices, one behind the other; or NULL */
-    bool shares_runs;                 /* rows of several requests may share a run */
-    bool one_row_a_run;               /* the batch dimension is fixed at 1 */
-    struct telemetry_model stats;     /* its series */
-    struct telemetry_field *unknowns; /* [fields of the description] their series; or NULL */
-    bool on_threads;                  /* every run is made on compute threads: lanes have no sessions */
+    onnxd_io_info *ios;                /* inputs, then outputs: copies that the schema borrows */
+    int64_t *index_below;              /* of all inputs that have indices, one behind the other; or NULL */
+    bool shares_runs;                  /* rows of several requests may share a run */
+    bool one_row_a_run;                /* the batch dimension is fixed at 1 */
+    const struct telemetry *telemetry; /* NULL: it has no series yet */
+    uint32_t process;                  /* of those that share it */
+    struct telemetry_model stats;      /* its series */
+    struct telemetry_field *unknowns;  /* [fields of the description] their series; or NULL */
+    bool on_threads;                   /* every run is made on compute threads: lanes have no sessions */
     uint32_t n_lanes;
     struct lane **lanes; /* by worker */
     uint32_t n_runners;

@@ -67,6 +67,29 @@ static void text_has_prometheus_form(void **state)
     buf_done(&buf);
 }
 
+static void a_series_may_be_given_to_another(void **state)
+{
+    (void)state;
+    struct metrics *m = shared_metrics((struct metrics_size){.n_slots = 2, .max_series = 3, .max_cells = 8});
+    struct metric a, found;
+    onnxd_error err;
+    const struct metric_label old[] = {{"model", "a"}}, new[] = {{"model", "b"}}, bad[] = {{"a-b", "x"}};
+    assert_ok(metrics_counter(m, "n", NULL, old, 1, 1, &a, &err), err);
+    for (uint32_t slot = 0; slot < 2; slot++) {
+        struct metrics_writer w = metrics_writer(m, slot);
+        metrics_add(&w, a, 5);
+    }
+    assert_true(metrics_find(m, "n", old, 1, &found) && found.cell == a.cell);
+    assert_int_equal(metrics_relabel(m, a, bad, 1, &err), ONNXD_ERR_ARGUMENT);
+    assert_int_equal(metrics_read(m, a), 10);
+    metrics_hide(m, a);
+    assert_false(metrics_find(m, "n", old, 1, &found));
+    assert_ok(metrics_relabel(m, a, new, 1, &err), err);
+    assert_int_equal(metrics_read(m, a), 0);
+    assert_false(metrics_find(m, "n", old, 1, &found));
+    assert_true(metrics_find(m, "n", new, 1, &found) && found.cell == a.cell);
+}
+
 static void registering_again_finds_the_series(void **state)
 {
     (void)state;
@@ -191,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_has_prometheus_form),
+        cmocka_unit_test(a_series_may_be_given_to_another),
         cmocka_unit_test(registering_again_finds_the_series),
         cmocka_unit_test(processes_share_a_block),
         cmocka_unit_test(threads_count_while_another_reads),

@@ -25,7 +25,7 @@ static void threads_of_all_processes_are_added_up(void **state)
 {
     (void)state;
     struct telemetry t = make(2, 2, 1);
-    struct telemetry_model model = telemetry_model(&t, "m", 3), same = telemetry_model(&t, "m", 3);
+    struct telemetry_model model = telemetry_model(&t, 0, "m", 3), same = telemetry_model(&t, 0, "m", 3);
     assert_int_equal(model.rows.cell, same.rows.cell);
     struct telemetry_writer writers[2][3];
     for (uint32_t p = 0; p < 2; p++) {
@@ -91,7 +91,7 @@ static void models_beyond_the_limit_count_together(void **state)
     struct telemetry_writer writer;
     telemetry_writer_init(&writer, &t, 0, 0);
     for (uint64_t i = 0; i < 200; i++) {
-        struct telemetry_model model = telemetry_model(&t, "m", i + 1);
+        struct telemetry_model model = telemetry_model(&t, 0, "m", i + 1);
         telemetry_count_run(&writer, &model, 1, 1000);
         telemetry_count_request(&writer, ROUTE_PREDICT, 200, 1000);
     }
@@ -106,11 +106,75 @@ static void models_beyond_the_limit_count_together(void **state)
     telemetry_done(&t);
 }
 
+static uint64_t rows_of(const struct telemetry *t, const char *model, uint64_t version)
+{
+    char name[128];
+    unsigned long long n = UINT64_MAX;
+    char *text = text_of(t);
+    snprintf(name, sizeof name, "nv_inference_count{model=\"%s\",version=\"%llu\"} ", model,
+             (unsigned long long)version);
+    const char *line = strstr(text, name);
+    if (line != NULL) assert_int_equal(sscanf(strchr(line, '}'), "} %llu", &n), 1);
+    free(text);
+    return n;
+}
+
+/* However many versions come and go, each that is there has numbers of its own. */
+static void series_of_versions_that_went_are_used_again(void **state)
+{
+    (void)state;
+    struct telemetry t = make(2, 1, 1);
+    struct telemetry_writer writer;
+    telemetry_writer_init(&writer, &t, 0, 0);
+    struct telemetry_model kept = telemetry_model(&t, 0, "kept", 1),
+                           elsewhere = telemetry_model(&t, 1, "there", 1);
+    telemetry_count_run(&writer, &kept, 7, 1000);
+    assert_true(telemetry_field(&t, &kept, "f").is_shown);
+    for (uint64_t i = 1; i <= 500; i++) {
+        struct telemetry_model model = telemetry_model(&t, 0, "m", i);
+        assert_int_not_equal(model.slot, TELEMETRY_NO_SLOT);
+        assert_int_equal(metrics_read(t.metrics, model.runs), 0);
+        struct telemetry_field field = telemetry_field(&t, &model, "f");
+        assert_true(field.is_shown && metrics_read(t.metrics, field.unknown) == 0);
+        telemetry_count_unknowns(&writer, &field, 3);
+        telemetry_count_run(&writer, &model, (uint32_t)i, 1000);
+        telemetry_release(&t, 0, &model);
+    }
+    assert_int_equal(rows_of(&t, "kept", 1), 7);
+    assert_int_equal(rows_of(&t, "there", 1), 0);
+    for (uint64_t i = 1; i <= 500; i++)
+        assert_int_equal(rows_of(&t, "m", i), i > 500 - (TELEMETRY_MAX_MODELS - 2) ? i : UINT64_MAX);
+    assert_int_equal(rows_of(&t, "(others)", 0), UINT64_MAX);
+    struct telemetry_model back = telemetry_model(&t, 0, "m", 500); /* goes on where it was */
+    telemetry_count_run(&writer, &back, 1, 1000);
+    assert_int_equal(rows_of(&t, "m", 500), 501);
+    struct telemetry_model again = telemetry_model(&t, 0, "m", 1); /* begins anew */
+    telemetry_count_run(&writer, &again, 1, 1000);
+    assert_int_equal(rows_of(&t, "m", 1), 1);
+    struct telemetry_totals totals;
+    telemetry_read_totals(&t, &totals);
+    assert_int_equal(totals.n_rows, 7 + 500 * 501 / 2 + 2); /* of all that ever were */
+    assert_int_equal(totals.n_runs, 503);
+    (void)elsewhere;
+    telemetry_done(&t);
+}
+
+static void a_dead_process_holds_no_series(void **state)
+{
+    (void)state;
+    struct telemetry t = make(2, 1, 1);
+    for (uint64_t i = 0; i < TELEMETRY_MAX_MODELS; i++) telemetry_model(&t, 1, "m", i + 1);
+    assert_int_equal(telemetry_model(&t, 0, "new", 1).slot, TELEMETRY_NO_SLOT);
+    telemetry_process_began(&t, 1); /* in its place */
+    assert_int_not_equal(telemetry_model(&t, 0, "new", 1).slot, TELEMETRY_NO_SLOT);
+    telemetry_done(&t);
+}
+
 static void batch_sizes_are_told_one_by_one(void **state)
 {
     (void)state;
     struct telemetry t = make(1, 2, 1);
-    struct telemetry_model model = telemetry_model(&t, "m", 1);
+    struct telemetry_model model = telemetry_model(&t, 0, "m", 1);
     struct telemetry_writer a, b;
     telemetry_writer_init(&a, &t, 0, 0);
     telemetry_writer_init(&b, &t, 0, 1);
@@ -138,7 +202,7 @@ static void an_interval_tells_its_own_requests(void **state)
 {
     (void)state;
     struct telemetry t = make(1, 1, 1);
-    struct telemetry_model model = telemetry_model(&t, "m", 1);
+    struct telemetry_model model = telemetry_model(&t, 0, "m", 1);
     struct telemetry_writer writer;
     struct telemetry_totals before, after;
     telemetry_writer_init(&writer, &t, 0, 0);
@@ -166,7 +230,7 @@ static void the_cost_is_told(void **state)
     (void)state;
     enum { N = 200000 };
     struct telemetry t = make(1, 1, 1);
-    struct telemetry_model model = telemetry_model(&t, "m", 1);
+    struct telemetry_model model = telemetry_model(&t, 0, "m", 1);
     struct telemetry_writer writer;
     telemetry_writer_init(&writer, &t, 0, 0);
     uint64_t start_ns = monotonic_ns();
@@ -189,6 +253,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_of_all_processes_are_added_up),
         cmocka_unit_test(models_beyond_the_limit_count_together),
+        cmocka_unit_test(series_of_versions_that_went_are_used_again),
+        cmocka_unit_test(a_dead_process_holds_no_series),
         cmocka_unit_test(batch_sizes_are_told_one_by_one),
         cmocka_unit_test(an_interval_tells_its_own_requests),
         cmocka_unit_test(the_cost_is_told),
