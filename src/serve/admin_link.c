@@ -139,10 +139,15 @@ static void begin_step(struct admin_link *link, enum repository_verb verb, uint6
     job->id = id;
     job->done = on_step_done;
     job->context = link;
+    onnxd_error err = {.message = ""};
+    onnxd_status status = ONNXD_OK;
     if (verb == REPOSITORY_PREPARE || verb == REPOSITORY_PERFORM)
-        job->status = admin_order_from_fd(fd, &job->order, &job->err);
-    if (job->status == ONNXD_OK) job->status = repository_submit(link->repository, job, &job->err);
-    if (job->status != ONNXD_OK) on_step_done(job);
+        status = admin_order_from_fd(fd, &job->order, &err);
+    if (status == ONNXD_OK) status = repository_submit(link->repository, job, &err);
+    if (status == ONNXD_OK) return; /* it is the repository's, and may be done already */
+    job->status = status;
+    job->err = err;
+    on_step_done(job);
 }
 
 static void take_message(struct admin_link *link, const struct admin_message *message, int fd)
