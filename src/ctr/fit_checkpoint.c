@@ -142,7 +142,8 @@ static bool get_parameters(struct byte_reader *in, struct fit *fit)
         !get_floats(in, fit->best, deepfm_n_weights(m)))
         return false;
     fit->n_averaged = bytes_get_u64(in);
-    return fit->average == NULL || get_floats(in, fit->average, deepfm_n_weights(m));
+    if (fit->average == NULL) return fit->n_averaged == 0;
+    return get_floats(in, fit->average, deepfm_n_weights(m));
 }
 
 /* Reads into *fit, which is thrown away when it fails. epoch_rows: of a whole epoch. */

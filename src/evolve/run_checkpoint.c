@@ -6,10 +6,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/seal.h"
 #include "neat/neat_checkpoint.h"
 
-static const struct seal checkpoint_seal = {"ONNXDRUN", 2, "a checkpoint of neat_train"};
+const struct seal run_checkpoint_seal = {"ONNXDRUN", 2, "a checkpoint of neat_train"};
 
 static void save_result(const struct run *run, struct buf *out)
 {
@@ -48,7 +47,7 @@ onnxd_status run_save(const struct run *run, struct buf *out, onnxd_error *err)
 {
     struct run_options options = run->options;
     if (run->contest != NULL) options.contest = run->contest->options;
-    size_t start = seal_begin(&checkpoint_seal, out);
+    size_t start = seal_begin(&run_checkpoint_seal, out);
     save_identity(&options, out);
     save_result(run, out);
     population_save(run->population, out);
@@ -107,7 +106,7 @@ onnxd_status run_load(const void *bytes, size_t n, const struct run_options *opt
     struct byte_reader in;
     struct run *run = NULL;
     struct population *population = NULL;
-    onnxd_status status = seal_open(&checkpoint_seal, bytes, n, &in, err);
+    onnxd_status status = seal_open(&run_checkpoint_seal, bytes, n, &in, err);
     if (status == ONNXD_OK) status = check_identity(&in, options, err);
     if (status == ONNXD_OK) status = run_create(options, &run, err);
     if (status == ONNXD_OK) status = load_result(&in, run, err);

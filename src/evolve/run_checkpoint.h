@@ -9,9 +9,12 @@
 #ifndef EVOLVE_RUN_CHECKPOINT_H
 #define EVOLVE_RUN_CHECKPOINT_H
 
+#include "base/seal.h"
 #include "evolve/run.h"
 
 #define CHECKPOINT_MAX_BYTES ((size_t)1 << 30)
+
+extern const struct seal run_checkpoint_seal; /* the frame */
 
 /* Appends the run. ONNXD_ERR_LIMIT. */
 ONNXD_MUST_USE onnxd_status run_save(const struct run *run, struct buf *out, onnxd_error *err);
