@@ -3,8 +3,8 @@
  * before. */
 #include "support/test.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,8 +21,9 @@
 #endif
 #endif
 
-#define WAIT_NS   (30 * (uint64_t)NS_PER_S)
-#define N_DROPPED 1000
+#define WAIT_NS         (30 * (uint64_t)NS_PER_S)
+#define N_DROPPED       1000
+#define MAX_DESCRIPTORS 4096 /* more than the server may hold with so many connections */
 #define GROWTH_BYTES \
     (4u << 20) /* far below 1,000 times what a connection takes while it lives, and above noise */
 
@@ -41,13 +42,12 @@ static const char *const requests[] = {
     "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
 };
 
+/* Without opening one: the thread sanitizer does not see what io_uring closes, and would take the number's
+ * next owner for the last. */
 static uint32_t n_descriptors(void)
 {
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
     uint32_t n = 0;
-    while (readdir(dir) != NULL) n++;
-    closedir(dir);
+    for (int fd = 0; fd < MAX_DESCRIPTORS; fd++) n += fcntl(fd, F_GETFD) >= 0;
     return n;
 }
 
