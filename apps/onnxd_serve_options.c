@@ -48,7 +48,7 @@ static const struct cli_option options[] = {
      1024},
     {"processes", CLI_U32, AT(processes), "N", "serving processes; one that dies is started again", 1, 256},
     {"event-loop", CLI_CHOICE, AT(event_loop), "auto|epoll|io_uring",
-     "how the kernel is asked; auto takes epoll, which answers with the shorter tail"},
+     "how the kernel is asked; auto takes epoll"},
     {"port-per-process", CLI_FLAG, AT(port_per_process), NULL,
      "ports PORT..PORT+N-1, for a load balancer in front, in place of one for all"},
 

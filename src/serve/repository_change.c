@@ -162,8 +162,8 @@ static bool change(struct catalog **catalog, struct version *add, const struct v
     return true;
 }
 
-static onnxd_status make_catalog(const struct repository *repository, const struct plan *plan,
-                                 struct catalog **ret_catalog, onnxd_error *err)
+/* NULL: too many versions, or out of memory. */
+static struct catalog *make_catalog(const struct repository *repository, const struct plan *plan)
 {
     struct catalog *catalog = catalog_ref(repository->catalog);
     bool ok = true;
@@ -171,13 +171,9 @@ static onnxd_status make_catalog(const struct repository *repository, const stru
     for (uint32_t i = 0; ok && i < repository->n_entries; i++)
         if (repository->entries[i]->version != NULL && is_dropped(plan, repository->entries[i]))
             ok = change(&catalog, NULL, repository->entries[i]->version);
-    if (!ok) {
-        catalog_unref(catalog);
-        return error_set(err, ONNXD_ERR_NOMEM, "model '%s': too many versions, or out of memory",
-                         plan->order->name);
-    }
-    *ret_catalog = catalog;
-    return ONNXD_OK;
+    if (ok) return catalog;
+    catalog_unref(catalog);
+    return NULL;
 }
 
 static bool touch_all(struct repository *repository, const struct plan *plan)
@@ -239,34 +235,36 @@ static void log_order(const struct admin_order *order)
                                          : "loaded");
 }
 
+/* Notes what the order says of the model's files from now on. False: out of memory. */
+static bool note_wish(struct repository *repository, const struct admin_order *order)
+{
+    bool has_files = false;
+    if (order->n_files > 0) return true;
+    (void)count_entries(repository, order->name, &has_files);
+    return repository_set_wish(repository, order->name, order->verb == ADMIN_UNLOAD && has_files,
+                               order->config);
+}
+
 onnxd_status repository_commit(struct repository *repository, struct repository_job *job)
 {
     struct plan *plan = repository->plan;
-    struct catalog *catalog = NULL;
     uint32_t n_dropped = 0;
     if (plan == NULL || plan->id != job->id)
         return error_set(&job->err, ONNXD_ERR_INTERNAL, "order %llu is not prepared",
                          (unsigned long long)job->id);
-    const struct admin_order *order = plan->order;
+    onnxd_status status = ONNXD_OK;
     const struct entry **dropped = list_dropped(repository, plan, &n_dropped);
-    onnxd_status status = ONNXD_ERR_NOMEM;
-    bool has_files = false;
-    if (dropped != NULL) status = make_catalog(repository, plan, &catalog, &job->err);
-    (void)count_entries(repository, order->name, &has_files);
-    if (status == ONNXD_OK &&
-        (!touch_all(repository, plan) ||
-         (order->n_files == 0 &&
-          !repository_set_wish(repository, order->name, order->verb == ADMIN_UNLOAD && has_files,
-                               order->config))))
-        status = ONNXD_ERR_NOMEM;
-    if (status == ONNXD_OK) {
+    struct catalog *catalog = make_catalog(repository, plan);
+    if (dropped != NULL && catalog != NULL && touch_all(repository, plan) &&
+        note_wish(repository, plan->order)) {
         repository_publish(repository, catalog);
         settle_entries(repository, plan);
         settle_dropped(repository, dropped, n_dropped);
-        log_order(order);
+        log_order(plan->order);
     } else {
         catalog_unref(catalog);
-        status = error_set(&job->err, status, "model '%s': out of memory", order->name);
+        status = error_set(&job->err, ONNXD_ERR_NOMEM, "model '%s': too many versions, or out of memory",
+                           plan->order->name);
     }
     free(dropped);
     repository_abort(repository);

@@ -124,13 +124,28 @@ static void all_say(struct cast *cast, enum admin_kind kind, uint64_t id)
     for (uint32_t i = 0; i < N; i++) say(cast, i, kind, id, ONNXD_OK, "");
 }
 
+/* An order that all are told to prepare; returns its number. */
+static uint64_t begin_order(struct cast *cast, uint32_t process, uint64_t id, enum admin_verb verb,
+                            const char *name)
+{
+    order(cast, process, id, verb, name);
+    return all_hear(cast, ADMIN_PREPARE);
+}
+
+/* All can, and all do. */
+static void put_in_force(struct cast *cast, uint64_t number)
+{
+    all_say(cast, ADMIN_PREPARED, number);
+    all_hear(cast, ADMIN_COMMIT);
+    all_say(cast, ADMIN_COMMITTED, number);
+}
+
 static void an_order_is_put_in_force_when_all_could_prepare_it(void **state)
 {
     (void)state;
     struct cast cast;
     begin(&cast);
-    order(&cast, 1, 42, ADMIN_LOAD, "m");
-    uint64_t number = all_hear(&cast, ADMIN_PREPARE);
+    uint64_t number = begin_order(&cast, 1, 42, ADMIN_LOAD, "m");
     say(&cast, 2, ADMIN_PREPARED, number, ONNXD_OK, "");
     say(&cast, 0, ADMIN_PREPARED, number, ONNXD_OK, "");
     say(&cast, 0, ADMIN_PREPARED, number, ONNXD_OK, ""); /* twice counts once */
@@ -150,8 +165,7 @@ static void one_failure_leaves_all_as_they_were(void **state)
     (void)state;
     struct cast cast;
     begin(&cast);
-    order(&cast, 0, 1, ADMIN_LOAD, "m");
-    uint64_t number = all_hear(&cast, ADMIN_PREPARE);
+    uint64_t number = begin_order(&cast, 0, 1, ADMIN_LOAD, "m");
     say(&cast, 0, ADMIN_PREPARED, number, ONNXD_OK, "");
     say(&cast, 1, ADMIN_PREPARED, number, ONNXD_ERR_NOMEM, "model 'm' version 3: out of memory");
     say(&cast, 2, ADMIN_PREPARED, number, ONNXD_OK, "");
@@ -159,8 +173,7 @@ static void one_failure_leaves_all_as_they_were(void **state)
     hear_answer(&cast, 0, 1, ONNXD_ERR_NOMEM,
                 "process 1: model 'm' version 3: out of memory; nothing was changed");
     assert_int_equal(cast.journal.n, 0);
-    order(&cast, 0, 2, ADMIN_LOAD, "m"); /* a failure of all is the order's own fault */
-    number = all_hear(&cast, ADMIN_PREPARE);
+    number = begin_order(&cast, 0, 2, ADMIN_LOAD, "m"); /* a failure of all is the order's own fault */
     for (uint32_t i = 0; i < N; i++) say(&cast, i, ADMIN_PREPARED, number, ONNXD_ERR_FORMAT, "bad file");
     all_hear(&cast, ADMIN_ABORT);
     hear_answer(&cast, 0, 2, ONNXD_ERR_FORMAT, "bad file");
@@ -172,22 +185,17 @@ static void orders_are_carried_out_one_after_the_other(void **state)
     (void)state;
     struct cast cast;
     begin(&cast);
-    order(&cast, 0, 1, ADMIN_LOAD, "a");
-    uint64_t first = all_hear(&cast, ADMIN_PREPARE);
+    uint64_t first = begin_order(&cast, 0, 1, ADMIN_LOAD, "a");
     order(&cast, 1, 1, ADMIN_LOAD, "b");
     order(&cast, 1, 2, ADMIN_UNLOAD, "a");
     for (uint32_t i = 0; i < N; i++) hear_nothing(&cast, i);
-    all_say(&cast, ADMIN_PREPARED, first);
-    all_hear(&cast, ADMIN_COMMIT);
-    all_say(&cast, ADMIN_COMMITTED, first);
+    put_in_force(&cast, first);
     hear_answer(&cast, 0, 1, ONNXD_OK, "");
     uint64_t second = all_hear(&cast, ADMIN_PREPARE);
     assert_true(second != first);
     all_say(&cast, ADMIN_PREPARED, first); /* too late to mean anything */
     for (uint32_t i = 0; i < N; i++) hear_nothing(&cast, i);
-    all_say(&cast, ADMIN_PREPARED, second);
-    all_hear(&cast, ADMIN_COMMIT);
-    all_say(&cast, ADMIN_COMMITTED, second);
+    put_in_force(&cast, second);
     hear_answer(&cast, 1, 1, ONNXD_OK, "");
     uint64_t third = all_hear(&cast, ADMIN_PREPARE);
     say(&cast, 0, ADMIN_PREPARED, third, ONNXD_OK, "");
@@ -222,8 +230,7 @@ static void processes_that_die_take_no_part(void **state)
     (void)state;
     struct cast cast;
     begin(&cast);
-    order(&cast, 0, 1, ADMIN_LOAD, "m");
-    uint64_t number = all_hear(&cast, ADMIN_PREPARE);
+    uint64_t number = begin_order(&cast, 0, 1, ADMIN_LOAD, "m");
     say(&cast, 0, ADMIN_PREPARED, number, ONNXD_OK, "");
     say(&cast, 1, ADMIN_PREPARED, number, ONNXD_OK, "");
     die(&cast, 1); /* it had prepared it */
@@ -247,8 +254,7 @@ static void who_asked_may_die_and_its_number_be_another(void **state)
     (void)state;
     struct cast cast;
     begin(&cast);
-    order(&cast, 1, 1, ADMIN_LOAD, "m");
-    uint64_t number = all_hear(&cast, ADMIN_PREPARE);
+    uint64_t number = begin_order(&cast, 1, 1, ADMIN_LOAD, "m");
     die(&cast, 1);
     come(&cast, 1);
     say(&cast, 0, ADMIN_PREPARED, number, ONNXD_OK, "");
@@ -264,8 +270,7 @@ static void slow_processes_are_not_waited_for_without_end(void **state)
     (void)state;
     struct cast cast;
     begin(&cast);
-    order(&cast, 0, 1, ADMIN_LOAD, "m");
-    uint64_t number = all_hear(&cast, ADMIN_PREPARE);
+    uint64_t number = begin_order(&cast, 0, 1, ADMIN_LOAD, "m");
     say(&cast, 0, ADMIN_PREPARED, number, ONNXD_OK, "");
     say(&cast, 1, ADMIN_PREPARED, number, ONNXD_OK, "");
     assert_int_equal(admin_relay_look(cast.relay, PATIENCE - 1), PATIENCE);
@@ -273,8 +278,7 @@ static void slow_processes_are_not_waited_for_without_end(void **state)
     all_hear(&cast, ADMIN_ABORT);
     hear_answer(&cast, 0, 1, ONNXD_ERR_TIMEOUT, "process 2: it was not ready in time");
     assert_int_equal(cast.n_restarts[2], 0);
-    order(&cast, 0, 2, ADMIN_LOAD, "m"); /* once decided, the slow one is started again */
-    number = all_hear(&cast, ADMIN_PREPARE);
+    number = begin_order(&cast, 0, 2, ADMIN_LOAD, "m"); /* once decided, the slow one is started again */
     all_say(&cast, ADMIN_PREPARED, number);
     all_hear(&cast, ADMIN_COMMIT);
     say(&cast, 0, ADMIN_COMMITTED, number, ONNXD_OK, "");
@@ -293,8 +297,7 @@ static void no_order_is_lost_in_an_upgrade(void **state)
     onnxd_error err;
     int fd = -1;
     begin(&cast);
-    order(&cast, 0, 1, ADMIN_LOAD, "m");
-    uint64_t number = all_hear(&cast, ADMIN_PREPARE);
+    uint64_t number = begin_order(&cast, 0, 1, ADMIN_LOAD, "m");
     assert_ok(admin_journal_hand_over(&cast.journal, 5, &fd, &err), err); /* the new program is on its way */
     all_say(&cast, ADMIN_PREPARED, number);
     all_hear(&cast, ADMIN_ABORT);
