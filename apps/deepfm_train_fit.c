@@ -75,7 +75,7 @@ static const struct cli_option options[] = {
     {"l2-embedding", CLI_F64, AT(fit.step.l2_embedding), "X", "penalty", .max = 1e6},
     {"l2-by-field", CLI_FLAG, AT(fit.step.l2_by_field), NULL,
      "share --l2-embedding out: fields with large embeddings pay less, others more"},
-    {"l2-linear", CLI_F64, AT(fit.step.l2_linear), "X", "penalty", .max = 1e6},
+    {"l2-linear", CLI_F64, AT(fit.step.l2_linear), "X", "penalty; FTRL has its own", .max = 1e6},
     {"l2-dnn", CLI_F64, AT(fit.step.l2_hidden), "X", "penalty", .max = 1e6},
     {"ftrl-alpha", CLI_F64, AT(fit.step.ftrl_alpha), "X", "FTRL's rate", .min = 1e-9, .max = 1e6},
     {"ftrl-beta", CLI_F64, AT(fit.step.ftrl_beta), "X", "FTRL's smoothing", .max = 1e6},

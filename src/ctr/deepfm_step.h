@@ -13,8 +13,10 @@
  * The loss is the log loss, formed from log-odds so that it does not overflow, weighted, and divided by the
  * rows of the batch. Optimisers: Adam (Kingma and Ba 2015) and Adagrad (Duchi et al. 2011), whose state of an
  * id moves only when the id occurs ("lazy"); plain gradient descent; and FTRL-Proximal (McMahan et al. 2013)
- * for the linear weights. L2 of an id's parameters is applied when the id
- * occurs, for all the steps since it last did.
+ * for the linear weights. FTRL sums what every row said of a weight: its gradients are those of the sum of
+ * the losses over the batch, not of their mean, so that alpha, beta and its penalties mean what they do in
+ * the paper, for any batch. L2 of an id's parameters is applied when the id occurs, for all the steps since
+ * it last did; linear weights under FTRL pay ftrl_l1 and ftrl_l2 instead of l2_linear.
  *
  * One penalty for all embeddings is too dear for the few fields whose pairs matter and too cheap for the
  * others. With l2_by_field a field pays l2_embedding times the mean over all fields of its embeddings'

@@ -17,7 +17,7 @@ static void take_step(const struct deepfm_work *w, float *p, float *a, float *b,
     }
 }
 
-/* FTRL-Proximal: z and n are its state of one weight. */
+/* FTRL-Proximal: z and n are its state of one weight, g is the gradient of the batch's sum of losses. */
 static void take_ftrl_step(const struct deepfm_settings *s, float *p, float *z, float *n, double g)
 {
     double sigma = (sqrt(*n + g * g) - sqrt(*n)) / s->ftrl_alpha;
@@ -37,7 +37,7 @@ static void take_linear_step(const struct deepfm_work *w, float *p, float *a, fl
         take_step(w, p, a, b, g, n, step);
         return;
     }
-    for (size_t i = 0; i < n; i++) take_ftrl_step(w->settings, p + i, a + i, b + i, g[i]);
+    for (size_t i = 0; i < n; i++) take_ftrl_step(w->settings, p + i, a + i, b + i, (double)g[i] * w->n);
 }
 
 /* ---- ids ---- */

@@ -212,11 +212,80 @@ static void squares_of_fields_are_those_of_the_batch(void **state)
     fixture_done(&f);
 }
 
+/* One step of FTRL-Proximal for a weight, from the gradient of the sum of losses, as McMahan et al. write it.
+ */
+static void reference_ftrl(const struct deepfm_settings *s, double *w, double *z, double *n, double g)
+{
+    double sigma = (sqrt(*n + g * g) - sqrt(*n)) / s->ftrl_alpha;
+    *z += g - sigma * *w;
+    *n += g * g;
+    double sign = *z < 0 ? -1 : 1;
+    *w = fabs(*z) <= s->ftrl_l1
+             ? 0
+             : -(*z - sign * s->ftrl_l1) / ((s->ftrl_beta + sqrt(*n)) / s->ftrl_alpha + s->ftrl_l2);
+}
+
+/* Rows count one by one, however many share a step: FTRL's beta and penalties mean the same for any batch. */
+static void ftrl_takes_gradients_as_sums_over_the_batch(void **state)
+{
+    (void)state;
+    static const uint32_t batches[] = {N_ROWS, 30, 50};
+    const double STEP = 1e-5;
+    struct fixture f;
+    struct deepfm_work *work = NULL;
+    struct deepfm_settings settings = deepfm_settings_default();
+    onnxd_error err;
+    double loss = 0;
+    size_t n_zero = 0, n_moved = 0;
+    settings.optimiser = DEEPFM_SGD; /* at rate 0: only FTRL moves anything */
+    settings.ftrl = true;
+    settings.ftrl_l1 = 1;
+    settings.ftrl_l2 = 0.5;
+    fixture_init(&f, 5, 2, 2);
+    size_t n_weights = deepfm_n_weights(&f.model), n_table = (size_t)f.shape.n_rows * f.model.n_own;
+    double *weights = as_doubles(&f.model), *z = calloc(n_weights, sizeof *z);
+    double *n = calloc(n_weights, sizeof *n), *g = calloc(n_weights, sizeof *g);
+    assert_ok(deepfm_work_create(&f.model, &settings, f.threads, N_ROWS, &work, &err), err);
+    for (uint32_t step = 0; step < 3; step++) {
+        struct encoded_rows rows = encoded_rows_part(&f.rows, 0, batches[step]);
+        assert_ok(deepfm_train(work, &rows, f.index, batches[step], step + 1, 0, &loss, &err), err);
+        for (size_t i = 0; i < n_weights; i++) {
+            double value = weights[i];
+            weights[i] = value + STEP;
+            double up = reference_loss(&f.model, weights, &rows);
+            weights[i] = value - STEP;
+            g[i] = (up - reference_loss(&f.model, weights, &rows)) / (2 * STEP) * batches[step];
+            weights[i] = value;
+        }
+        double *got = as_doubles(&f.model);
+        for (size_t i = 0; i < n_weights; i++) {
+            size_t number = i - n_table - f.model.numbers;
+            bool linear = i < n_table ? i % f.model.n_own == f.shape.embedding : number < f.shape.n_dense;
+            bool seen = g[i] != 0; /* an id that no row has does not move */
+            if (linear && seen) reference_ftrl(&settings, &weights[i], &z[i], &n[i], g[i]);
+            if (fabs(got[i] - weights[i]) > 1e-5)
+                fail_msg("step %u, %s %zu: %.7f, expected %.7f", step, name_of(&f.model, i), i, got[i],
+                         weights[i]);
+            n_zero += linear && seen && weights[i] == 0;
+            n_moved += linear && seen && weights[i] != 0;
+        }
+        free(got);
+    }
+    assert_true(n_zero > 0 && n_moved > 5);
+    free(weights);
+    free(z);
+    free(n);
+    free(g);
+    deepfm_work_free(work);
+    fixture_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(predictions_equal_the_naive_model),
         cmocka_unit_test(gradients_equal_finite_differences),
+        cmocka_unit_test(ftrl_takes_gradients_as_sums_over_the_batch),
         cmocka_unit_test(fields_with_large_embeddings_pay_less),
         cmocka_unit_test(squares_of_fields_are_those_of_the_batch),
     };
