@@ -42,8 +42,7 @@ int deepfm_train_export_main(int argc, char **argv)
     onnxd_status status = train_files_of(argv[1], &files, &err);
     if (status == ONNXD_OK) status = fit_read_head(files.checkpoint, &head, &err);
     if (status == ONNXD_OK) status = train_read_features(files.features, &set, &err);
-    if (status == ONNXD_OK)
-        status = ctr_shape_init(&shape, set, head.embedding, head.hidden, head.n_hidden, &err);
+    if (status == ONNXD_OK) status = ctr_shape_init(&shape, set, &head.net, &err);
     if (status == ONNXD_OK) status = fit_read_result(files.checkpoint, &shape, &fit, &err);
     if (status == ONNXD_OK) status = file_make_folder(o.out, &err);
     if (status == ONNXD_OK) status = train_write_model(&fit, set, o.out, o.name, path, &err);

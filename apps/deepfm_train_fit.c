@@ -23,6 +23,7 @@ struct fit_command {
     struct cli_texts valid;
     double valid_share;
     const char *out, *name;
+    const char *cross;
     uint32_t embedding, threads, checkpoint_s;
     int optimiser, linear_optimiser;
     bool resume, keep_rows, from_rows;
@@ -52,6 +53,9 @@ static const struct cli_option options[] = {
     {"", CLI_HEADING, 0, NULL, "Model"},
     {"embedding", CLI_U32, AT(embedding), "N", "numbers of an id", .min = 1, .max = CTR_MAX_EMBEDDING},
     {"dnn", CLI_NUMBERS, AT(layers), "N,N,..", "units of the hidden layers", .min = 1, .max = CTR_MAX_WIDTH},
+    {"cross", CLI_TEXT, AT(cross), "A*B,C*D*E",
+     "fields that act together, two or three at a time, beyond the pairs of the factorisation machine; "
+     "deepfm_train interactions finds them"},
     {"dropout", CLI_F64, AT(fit.step.dropout), "S", "share of hidden units left out of a step", .max = 0.9},
     {"", CLI_HEADING, 0, NULL, "Training"},
     {"optimizer", CLI_CHOICE, AT(optimiser), "adam|adagrad|sgd", "how parameters move"},
@@ -246,6 +250,16 @@ static onnxd_status finish(struct fit *fit, const struct fit_command *o, const s
     return ONNXD_OK;
 }
 
+static onnxd_status make_shape(const struct fit_command *o, const struct feature_set *set,
+                               struct ctr_shape *ret_shape, onnxd_error *err)
+{
+    struct ctr_network network = {.embedding = o->embedding, .n_hidden = o->layers.n};
+    onnxd_status status = ONNXD_OK;
+    memcpy(network.hidden, o->layers.items, o->layers.n * sizeof *network.hidden);
+    if (o->cross != NULL) status = ctr_network_set_crosses(&network, set, o->cross, err);
+    return status == ONNXD_OK ? ctr_shape_init(ret_shape, set, &network, err) : status;
+}
+
 static onnxd_status fit_all(const struct fit_command *o, const struct train_files *files, bool *ret_stopped,
                             onnxd_error *err)
 {
@@ -254,8 +268,7 @@ static onnxd_status fit_all(const struct fit_command *o, const struct train_file
     struct threads *threads = NULL;
     struct fit *fit = NULL;
     onnxd_status status = prepare(o, files, &p, err);
-    if (status == ONNXD_OK)
-        status = ctr_shape_init(&shape, p.set, o->embedding, o->layers.items, o->layers.n, err);
+    if (status == ONNXD_OK) status = make_shape(o, p.set, &shape, err);
     if (status == ONNXD_OK)
         status = threads_create(o->threads > 0 ? o->threads : cpus_usable(), &threads, err);
     if (status == ONNXD_OK) status = fit_create(&o->fit, &shape, &p.train, &p.valid, threads, &fit, err);

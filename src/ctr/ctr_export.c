@@ -39,16 +39,20 @@ static void write_slice(struct onnx_writer *w, const char *name, uint32_t from, 
     onnx_writer_node(w, "Slice", name, inputs, name);
 }
 
-/* The table of a field: its embeddings or its linear weights, a row of zeros for padding. */
+enum part { PART_EMBEDDING, PART_LINEAR, PART_FACTOR };
+
+/* The table of a field or factor, a row of zeros for padding. */
 static onnxd_status write_table(struct onnx_writer *w, const struct deepfm *m, const struct ctr_field *field,
-                                bool linear, const char *name, onnxd_error *err)
+                                enum part part, const char *name, onnxd_error *err)
 {
-    uint32_t n = linear ? 1 : m->shape->embedding, from = linear ? m->shape->embedding : 0;
+    uint32_t embedding = m->shape->net.embedding, n = part == PART_LINEAR ? 1 : embedding;
+    uint32_t from = part == PART_LINEAR ? embedding : 0;
+    float gain = part == PART_FACTOR ? DEEPFM_CROSS_GAIN : 1;
     float *table = arena_alloc_array(&w->arena, field->n_ids, n * sizeof *table);
     if (table == NULL) return error_set(err, ONNXD_ERR_NOMEM, "onnx: no memory for %u ids", field->n_ids);
     for (uint32_t i = 0; i < field->n_ids; i++)
-        if (i != field->padding_id)
-            memcpy(table + (size_t)i * n, deepfm_row(m, field->first_row + i) + from, n * sizeof *table);
+        for (uint32_t j = 0; j < n && i != field->padding_id; j++)
+            table[(size_t)i * n + j] = gain * deepfm_row(m, field->first_row + i)[from + j];
     onnx_writer_tensor(w, name, ONNXD_FLOAT32, 2, (int64_t[]){field->n_ids, n}, table);
     return ONNXD_OK;
 }
@@ -98,39 +102,55 @@ static void write_count(struct onnx_writer *w, const struct ctr_field *field, co
     onnx_writer_node(w, "Max", count, inputs, count);
 }
 
+static bool is_pooled(const struct ctr_field *field)
+{
+    return field->n_slots > 1 || field->padding_id != FEATURE_NO_ID;
+}
+
+/* What the ids of field i are in the table of `field`, that one or a factor of it; value gets the name,
+ * KIND_NUMBER. */
+static onnxd_status write_values(struct onnx_writer *w, const struct deepfm *m, const struct ctr_field *field,
+                                 uint32_t i, enum part part, uint32_t number, char value[NAME_BYTES],
+                                 onnxd_error *err)
+{
+    static const char *const kinds[] = {"embedding", "linear", "factor"};
+    char ids[NAME_BYTES], table[NAME_BYTES], looked_up[NAME_BYTES], count[NAME_BYTES];
+    snprintf(ids, sizeof ids, "ids_%u", i);
+    snprintf(table, sizeof table, "%s_table_%u", kinds[part], number);
+    snprintf(looked_up, sizeof looked_up, "%s_rows_%u", kinds[part], number);
+    snprintf(value, NAME_BYTES, "%s_%u", kinds[part], number);
+    onnxd_status status = write_table(w, m, field, part, table, err);
+    if (status != ONNXD_OK) return status;
+    write_lookup(w, table, ids, looked_up);
+    if (is_pooled(field)) {
+        snprintf(count, sizeof count, "count_%u", i);
+        write_pool(w, looked_up, count, value);
+    } else { /* [batch, 1, width] without the axis of its one slot */
+        char inputs[4 * NAME_BYTES];
+        snprintf(inputs, sizeof inputs, "%s axis_1", looked_up);
+        onnx_writer_node(w, "Squeeze", value, inputs, value);
+    }
+    return ONNXD_OK;
+}
+
 /* Appends the names of field i's embedding and linear weight to the two lists. */
 static onnxd_status write_field(struct onnx_writer *w, const struct deepfm *m, uint32_t i,
                                 struct buf *embedded, struct buf *linear, onnxd_error *err)
 {
     const struct ctr_field *field = &m->shape->fields[i];
-    bool pooled = field->n_slots > 1 || field->padding_id != FEATURE_NO_ID;
-    char slots[NAME_BYTES], ids[NAME_BYTES], count[NAME_BYTES], table[NAME_BYTES], value[NAME_BYTES],
-        looked_up[NAME_BYTES];
+    char slots[NAME_BYTES], ids[NAME_BYTES], count[NAME_BYTES], value[NAME_BYTES];
     snprintf(slots, sizeof slots, "column_%u", field->first_column);
     snprintf(ids, sizeof ids, "ids_%u", i);
     snprintf(count, sizeof count, "count_%u", i);
     write_slice(w, slots, field->first_column, field->first_column + field->n_slots);
     onnx_writer_node(w, "Cast", ids, slots, ids);
     onnx_writer_attr_int(w, "to", ONNXD_INT64);
-    if (pooled) write_count(w, field, slots, count);
-    for (int part = 0; part < 2; part++) {
-        const char *kind = part == 0 ? "embedding" : "linear";
-        snprintf(table, sizeof table, "%s_table_%u", kind, i);
-        snprintf(looked_up, sizeof looked_up, "%s_rows_%u", kind, i);
-        snprintf(value, sizeof value, "%s_%u", kind, i);
-        onnxd_status status = write_table(w, m, field, part == 1, table, err);
-        if (status != ONNXD_OK) return status;
-        write_lookup(w, table, ids, looked_up);
-        if (pooled) {
-            write_pool(w, looked_up, count, value);
-        } else { /* [batch, 1, width] without the axis of its one slot */
-            char inputs[4 * NAME_BYTES];
-            snprintf(inputs, sizeof inputs, "%s axis_1", looked_up);
-            onnx_writer_node(w, "Squeeze", value, inputs, value);
-        }
-        append_name(part == 0 ? embedded : linear, value);
-    }
-    return ONNXD_OK;
+    if (is_pooled(field)) write_count(w, field, slots, count);
+    onnxd_status status = write_values(w, m, field, i, PART_EMBEDDING, i, value, err);
+    append_name(embedded, value);
+    if (status == ONNXD_OK) status = write_values(w, m, field, i, PART_LINEAR, i, value, err);
+    append_name(linear, value);
+    return status;
 }
 
 static void write_concat(struct onnx_writer *w, struct buf *list, const char *name)
@@ -162,7 +182,7 @@ static void write_sum(struct onnx_writer *w, const char *inputs, const char *nam
 static void write_fm(struct onnx_writer *w, const struct ctr_shape *shape)
 {
     const float half = 0.5f;
-    int64_t dims[3] = {-1, shape->n_fields, shape->embedding};
+    int64_t dims[3] = {-1, shape->n_fields, shape->net.embedding};
     onnx_writer_tensor(w, "fm_shape", ONNXD_INT64, 1, (int64_t[]){3}, dims);
     onnx_writer_tensor(w, "half", ONNXD_FLOAT32, 0, NULL, &half);
     onnx_writer_node(w, "Reshape", "fm_fields", "embedded fm_shape", "fm_fields");
@@ -180,7 +200,7 @@ static void write_deep(struct onnx_writer *w, const struct deepfm *m)
 {
     char input[NAME_BYTES] = "inputs", weights[NAME_BYTES], bias[NAME_BYTES], sum[NAME_BYTES],
          output[NAME_BYTES], inputs[4 * NAME_BYTES];
-    for (uint32_t l = 0; l < m->shape->n_hidden; l++) {
+    for (uint32_t l = 0; l < m->shape->net.n_hidden; l++) {
         const struct deepfm_layer *layer = &m->layers[l];
         snprintf(weights, sizeof weights, "deep_weights_%u", l);
         snprintf(bias, sizeof bias, "deep_bias_%u", l);
@@ -214,12 +234,49 @@ static void write_linear(struct onnx_writer *w, const struct deepfm *m, struct b
     onnx_writer_node(w, "MatMul", "linear_of_numbers", "numbers number_weights", "linear_of_numbers");
 }
 
+/* The product of the factors of cross i, the first of which is f, number by number. */
+static onnxd_status write_product(struct onnx_writer *w, const struct deepfm *m, uint32_t i, uint32_t f,
+                                  char product[NAME_BYTES], onnxd_error *err)
+{
+    const struct ctr_cross *cross = &m->shape->net.crosses[i];
+    for (uint32_t j = 0; j < cross->n; j++, f++) {
+        char factor[NAME_BYTES], inputs[4 * NAME_BYTES];
+        onnxd_status status = write_values(w, m, &m->shape->fields[f], cross->fields[j], PART_FACTOR, f,
+                                           j == 0 ? product : factor, err);
+        if (status != ONNXD_OK) return status;
+        if (j == 0) continue;
+        snprintf(inputs, sizeof inputs, "%s %s", product, factor);
+        snprintf(product, NAME_BYTES, "cross_%u_%u", i, j);
+        onnx_writer_node(w, "Mul", product, inputs, product);
+    }
+    return ONNXD_OK;
+}
+
+/* The products of all crosses, added number by number, then summed. */
+static onnxd_status write_crosses(struct onnx_writer *w, const struct deepfm *m, onnxd_error *err)
+{
+    char sum[NAME_BYTES], product[NAME_BYTES], inputs[4 * NAME_BYTES];
+    for (uint32_t i = 0, f = m->shape->n_fields; i < m->shape->net.n_crosses;
+         f += m->shape->net.crosses[i++].n) {
+        onnxd_status status = write_product(w, m, i, f, i == 0 ? sum : product, err);
+        if (status != ONNXD_OK) return status;
+        if (i == 0) continue;
+        snprintf(inputs, sizeof inputs, "%s %s", sum, product);
+        snprintf(sum, sizeof sum, "crosses_%u", i);
+        write_sum(w, inputs, sum);
+    }
+    snprintf(inputs, sizeof inputs, "%s axis_1", sum);
+    onnx_writer_node(w, "ReduceSum", "crosses", inputs, "crosses");
+    return ONNXD_OK;
+}
+
 /* Adds the parts that there are, then the bias. */
 static void write_logit(struct onnx_writer *w, const struct ctr_shape *shape, float bias)
 {
     const char *parts[] = {shape->n_fields > 0 ? "linear_of_ids" : NULL,
                            shape->n_dense > 0 ? "linear_of_numbers" : NULL, shape->n_fields > 0 ? "fm" : NULL,
-                           shape->n_hidden > 0 ? "deep" : NULL};
+                           shape->net.n_crosses > 0 ? "crosses" : NULL,
+                           shape->net.n_hidden > 0 ? "deep" : NULL};
     char sum[NAME_BYTES] = "", next[NAME_BYTES], inputs[4 * NAME_BYTES];
     for (uint32_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (parts[i] == NULL) continue;
@@ -257,7 +314,7 @@ static onnxd_status write_graph(struct onnx_writer *w, const struct deepfm *m, f
         write_concat(w, embedded, "embedded");
         write_fm(w, shape);
     }
-    if (shape->n_hidden > 0) {
+    if (shape->net.n_hidden > 0) {
         bool both = shape->n_fields > 0 && shape->n_dense > 0;
         onnx_writer_node(w, both ? "Concat" : "Identity", "inputs",
                          both                  ? "embedded numbers"
@@ -268,6 +325,10 @@ static onnxd_status write_graph(struct onnx_writer *w, const struct deepfm *m, f
         write_deep(w, m);
     }
     write_linear(w, m, linear);
+    if (shape->net.n_crosses > 0) {
+        onnxd_status status = write_crosses(w, m, err);
+        if (status != ONNXD_OK) return status;
+    }
     write_logit(w, shape, bias);
     onnx_writer_output(w, "output", ONNXD_FLOAT32, 2, (int64_t[]){-1, 1}, "batch");
     return ONNXD_OK;
@@ -295,10 +356,11 @@ onnxd_status ctr_to_onnx(const struct deepfm *model, double offset, struct buf *
 
 void ctr_model_name(const struct fit_options *options, const struct ctr_shape *shape, char *out, size_t size)
 {
-    char layers[CTR_MAX_HIDDEN * 5 + 1] = "", negatives[20] = "";
-    for (uint32_t i = 0; i < shape->n_hidden; i++)
-        snprintf(layers + strlen(layers), sizeof layers - strlen(layers), "%u", shape->hidden[i]);
+    char layers[CTR_MAX_HIDDEN * 5 + 1] = "", negatives[20] = "", crosses[20] = "";
+    for (uint32_t i = 0; i < shape->net.n_hidden; i++)
+        snprintf(layers + strlen(layers), sizeof layers - strlen(layers), "%u", shape->net.hidden[i]);
     if (options->negatives > 0) snprintf(negatives, sizeof negatives, "_neg%u", options->negatives);
-    snprintf(out, size, "deepfm_emb%u_lr%.6g_dnn%s%s_best", shape->embedding, options->rate, layers,
-             negatives);
+    if (shape->net.n_crosses > 0) snprintf(crosses, sizeof crosses, "_cross%u", shape->net.n_crosses);
+    snprintf(out, size, "deepfm_emb%u_lr%.6g_dnn%s%s%s_best", shape->net.embedding, options->rate, layers,
+             crosses, negatives);
 }

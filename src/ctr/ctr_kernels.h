@@ -52,6 +52,12 @@ typedef float ctr_fm_fn(float *sum, const float *x, size_t n_fields, size_t n);
 /* d[f,j] += s (sum[j] - x[f,j]): the factorisation machine's gradient on top of the deep part's. */
 typedef void ctr_fm_back_fn(float *d, const float *x, const float *sum, size_t n_fields, size_t n, float s);
 
+/* The sum over j of the product of the factors' values j, x[n_factors, n]: a cross (ctr/ctr_network.h). */
+typedef float ctr_cross_fn(const float *x, size_t n_factors, size_t n);
+
+/* d[f,j] = s times the product of the other factors' values j. */
+typedef void ctr_cross_back_fn(float *d, const float *x, size_t n_factors, size_t n, float s);
+
 /* X(name, type, arg) */
 #define CTR_KERNELS(X, arg)                 \
     X(adam, ctr_update_fn, arg)             \
@@ -64,7 +70,9 @@ typedef void ctr_fm_back_fn(float *d, const float *x, const float *sum, size_t n
     X(dot, ctr_dot_fn, arg)                 \
     X(add, ctr_add_fn, arg)                 \
     X(fm, ctr_fm_fn, arg)                   \
-    X(fm_back, ctr_fm_back_fn, arg)
+    X(fm_back, ctr_fm_back_fn, arg)         \
+    X(cross, ctr_cross_fn, arg)             \
+    X(cross_back, ctr_cross_back_fn, arg)
 
 struct ctr_kernels {
     const char *isa;

@@ -151,3 +151,28 @@ void CTR(fm_back)(float *d, const float *x, const float *sum, size_t n_fields, s
         }
     }
 }
+
+float CTR(cross)(const float *x, size_t n_factors, size_t n)
+{
+    vf result = vf_zero();
+    for (size_t j = 0; j < n; j += VF_LANES) {
+        vt tail = vt_first(n - j);
+        vf product = vf_load_t(x + j, tail);
+        for (size_t f = 1; f < n_factors; f++) product = vf_mul(product, vf_load_t(x + f * n + j, tail));
+        result = vf_add(result, product);
+    }
+    return vf_hsum(result);
+}
+
+void CTR(cross_back)(float *d, const float *x, size_t n_factors, size_t n, float s)
+{
+    for (size_t j = 0; j < n; j += VF_LANES) {
+        vt tail = vt_first(n - j);
+        for (size_t f = 0; f < n_factors; f++) {
+            vf product = vf_set1(s);
+            for (size_t g = 0; g < n_factors; g++)
+                if (g != f) product = vf_mul(product, vf_load_t(x + g * n + j, tail));
+            vf_store_t(d + f * n + j, tail, product);
+        }
+    }
+}

@@ -4,57 +4,69 @@
 
 #include "base/error.h"
 
-static onnxd_status check(const struct ctr_field *fields, uint32_t n_fields, uint32_t n_dense,
-                          uint32_t embedding, const uint32_t *hidden, uint32_t n_hidden, onnxd_error *err)
+static onnxd_status check(const struct ctr_shape *shape, onnxd_error *err)
 {
-    uint64_t n_rows = 0, n_inputs = (uint64_t)n_fields * embedding + n_dense;
-    if (n_fields == 0 && n_dense == 0) return error_set(err, ONNXD_ERR_RANGE, "model: no features");
-    if (embedding < 1 || embedding > CTR_MAX_EMBEDDING)
-        return error_set(err, ONNXD_ERR_RANGE, "embedding: expected 1 to %d, got %u", CTR_MAX_EMBEDDING,
-                         embedding);
-    if (n_hidden > CTR_MAX_HIDDEN)
-        return error_set(err, ONNXD_ERR_RANGE, "hidden layers: at most %d, got %u", CTR_MAX_HIDDEN, n_hidden);
-    for (uint32_t i = 0; i < n_hidden; i++)
-        if (hidden[i] < 1 || hidden[i] > CTR_MAX_WIDTH)
-            return error_set(err, ONNXD_ERR_RANGE, "hidden layer %u: expected 1 to %d units, got %u", i + 1,
-                             CTR_MAX_WIDTH, hidden[i]);
-    for (uint32_t i = 0; i < n_fields; i++) n_rows += fields[i].n_ids;
-    if (n_rows > UINT32_MAX / 2 || n_inputs > 1 << 20)
+    uint64_t n_rows = 0, n_values = ctr_shape_value_at(shape, shape->n_fields + shape->n_factors);
+    for (uint32_t i = 0; i < shape->n_fields + shape->n_factors; i++) n_rows += shape->fields[i].n_ids;
+    if (n_rows > UINT32_MAX / 2 || n_values > 1 << 20)
         return error_set(err, ONNXD_ERR_LIMIT, "model: %llu ids and %llu inputs are too many",
-                         (unsigned long long)n_rows, (unsigned long long)n_inputs);
+                         (unsigned long long)n_rows, (unsigned long long)n_values);
     return ONNXD_OK;
+}
+
+/* The fields, then the fields of the crosses again. */
+static bool lay_fields(struct ctr_shape *shape, const struct ctr_field *fields)
+{
+    struct ctr_field *at;
+    for (uint32_t i = 0; i < shape->net.n_crosses; i++) shape->n_factors += shape->net.crosses[i].n;
+    at = shape->fields = arena_alloc_array(&shape->arena, shape->n_fields + shape->n_factors, sizeof *fields);
+    if (at == NULL) return false;
+    for (uint32_t i = 0; i < shape->n_fields; i++, at++) {
+        *at = fields[i];
+        at->name = arena_strdup(&shape->arena, fields[i].name);
+        if (at->name == NULL) return false;
+    }
+    for (uint32_t i = 0; i < shape->net.n_crosses; i++)
+        for (uint32_t j = 0; j < shape->net.crosses[i].n; j++)
+            *at++ = shape->fields[shape->net.crosses[i].fields[j]];
+    return true;
+}
+
+static void count(struct ctr_shape *shape)
+{
+    for (uint32_t i = 0; i < shape->n_fields + shape->n_factors; i++) {
+        struct ctr_field *field = &shape->fields[i];
+        field->first_row = shape->n_rows;
+        field->first_place = shape->n_places;
+        shape->n_rows += field->n_ids;
+        shape->n_places += field->n_slots;
+        if (i < shape->n_fields) shape->first_dense = shape->n_places;
+    }
+    shape->n_columns = shape->first_dense + shape->n_dense;
 }
 
 onnxd_status ctr_shape_make(struct ctr_shape *ret_shape, const struct ctr_field *fields, uint32_t n_fields,
-                            uint32_t n_dense, uint32_t embedding, const uint32_t *hidden, uint32_t n_hidden,
-                            onnxd_error *err)
+                            uint32_t n_dense, const struct ctr_network *network, onnxd_error *err)
 {
-    onnxd_status status = check(fields, n_fields, n_dense, embedding, hidden, n_hidden, err);
+    struct ctr_shape shape = {.net = *network, .n_fields = n_fields, .n_dense = n_dense};
+    if (n_fields == 0 && n_dense == 0) return error_set(err, ONNXD_ERR_RANGE, "model: no features");
+    onnxd_status status = ctr_network_check(network, n_fields, err);
     if (status != ONNXD_OK) return status;
-    struct ctr_shape shape = {
-        .n_fields = n_fields, .n_dense = n_dense, .embedding = embedding, .n_hidden = n_hidden};
     arena_init(&shape.arena, 0);
-    shape.fields = arena_alloc_array(&shape.arena, n_fields, sizeof *fields);
-    if (shape.fields == NULL) goto no_memory;
-    for (uint32_t i = 0; i < n_fields; i++) {
-        shape.fields[i] = fields[i];
-        shape.fields[i].name = arena_strdup(&shape.arena, fields[i].name);
-        if (shape.fields[i].name == NULL) goto no_memory;
-        shape.fields[i].first_row = shape.n_rows;
-        shape.n_rows += fields[i].n_ids;
-        shape.first_dense += fields[i].n_slots;
+    if (!lay_fields(&shape, fields))
+        status = error_set(err, ONNXD_ERR_NOMEM, "model: no memory for %u fields", n_fields);
+    if (status == ONNXD_OK) status = check(&shape, err);
+    if (status != ONNXD_OK) {
+        arena_done(&shape.arena);
+        return status;
     }
-    shape.n_columns = shape.first_dense + n_dense;
-    for (uint32_t i = 0; i < n_hidden; i++) shape.hidden[i] = hidden[i];
+    count(&shape);
     *ret_shape = shape;
     return ONNXD_OK;
-no_memory:
-    arena_done(&shape.arena);
-    return error_set(err, ONNXD_ERR_NOMEM, "model: no memory for %u fields", n_fields);
 }
 
-onnxd_status ctr_shape_init(struct ctr_shape *ret_shape, const struct feature_set *set, uint32_t embedding,
-                            const uint32_t *hidden, uint32_t n_hidden, onnxd_error *err)
+onnxd_status ctr_shape_init(struct ctr_shape *ret_shape, const struct feature_set *set,
+                            const struct ctr_network *network, onnxd_error *err)
 {
     uint32_t n_features = feature_set_n_features(set), n_fields = 0, n_dense = 0;
     struct ctr_field *fields = calloc(n_features + 1, sizeof *fields);
@@ -72,8 +84,7 @@ onnxd_status ctr_shape_init(struct ctr_shape *ret_shape, const struct feature_se
             .n_ids = info->n_ids,
             .padding_id = info->kind == FEATURE_CATEGORIES ? info->padding_id : FEATURE_NO_ID};
     }
-    onnxd_status status = ctr_shape_make(ret_shape, fields, n_fields, n_dense, embedding, hidden, n_hidden,
-                                         err);
+    onnxd_status status = ctr_shape_make(ret_shape, fields, n_fields, n_dense, network, err);
     free(fields);
     return status;
 }
@@ -95,7 +106,5 @@ void ctr_shape_save(const struct ctr_shape *shape, struct buf *out)
         bytes_put_u32(out, f->padding_id);
     }
     bytes_put_u32(out, shape->n_dense);
-    bytes_put_u32(out, shape->embedding);
-    bytes_put_u32(out, shape->n_hidden);
-    for (uint32_t i = 0; i < shape->n_hidden; i++) bytes_put_u32(out, shape->hidden[i]);
+    ctr_network_save(&shape->net, out);
 }

@@ -11,13 +11,13 @@ enum { LINE_FLOATS = 16 };
 
 onnxd_status deepfm_init(struct deepfm *ret_model, const struct ctr_shape *shape, onnxd_error *err)
 {
-    struct deepfm m = {.shape = shape, .n_own = shape->embedding + 1};
+    struct deepfm m = {.shape = shape, .n_own = shape->net.embedding + 1};
     size_t at = 1;
     m.row_floats = (3 * (size_t)m.n_own + 1 + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
     m.numbers = at;
     at += shape->n_dense;
-    for (uint32_t l = 0; l < shape->n_hidden; l++) {
-        uint32_t k = l == 0 ? ctr_shape_n_inputs(shape) : shape->hidden[l - 1], n = shape->hidden[l];
+    for (uint32_t l = 0; l < shape->net.n_hidden; l++) {
+        uint32_t k = l == 0 ? ctr_shape_n_inputs(shape) : shape->net.hidden[l - 1], n = shape->net.hidden[l];
         m.layers[l] = (struct deepfm_layer){.k = k, .n = n, .w = at, .b = at + (size_t)k * n};
         at += (size_t)k * n + n;
     }
@@ -59,12 +59,12 @@ void deepfm_start(struct deepfm *m, uint64_t seed, double rate)
     memset(m->state_b, 0, m->n_dense * sizeof(float));
     memset(m->field_squares, 0, m->shape->n_fields * sizeof(float));
     for (uint32_t r = 0; r < m->shape->n_rows; r++)
-        draw(deepfm_row(m, r), m->shape->embedding, EMBEDDING_DEVIATION, &rng);
-    for (uint32_t l = 0; l < m->shape->n_hidden; l++) {
+        draw(deepfm_row(m, r), m->shape->net.embedding, EMBEDDING_DEVIATION, &rng);
+    for (uint32_t l = 0; l < m->shape->net.n_hidden; l++) {
         const struct deepfm_layer *layer = &m->layers[l];
         draw(m->dense + layer->w, (size_t)layer->k * layer->n, sqrt(2.0 / layer->k), &rng);
     }
-    if (m->shape->n_hidden > 0)
+    if (m->shape->net.n_hidden > 0)
         draw(m->dense + m->last, deepfm_last_width(m), sqrt(1.0 / deepfm_last_width(m)), &rng);
     m->dense[0] = (float)log(rate / (1 - rate));
 }

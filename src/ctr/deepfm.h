@@ -6,6 +6,7 @@
  *     linear    a weight of each id and each number
  *     FM        the inner products of all pairs of the fields' embeddings
  *     deep      layers with ReLU over the same embeddings, next to each other, and the numbers
+ *     crosses   where asked for, interactions of chosen fields (ctr/ctr_network.h)
  * A multi-valued field's embedding and weight are the means over those of its values. Numbers take part in
  * the linear and the deep part and, as in DeepCTR, not in the FM: a number that should meet others there is
  * given as quantile buckets (features/feature_plan.h), which are a field.
@@ -20,6 +21,11 @@
 #include "base/rng.h"
 #include "ctr/ctr_shape.h"
 
+/* A factor's values are its parameters times this. A product of small numbers has small gradients, so factors
+ * of one would hardly leave their start; with it they start and learn at the pace of embeddings, under the
+ * same penalty. */
+#define DEEPFM_CROSS_GAIN 3.0f
+
 struct deepfm_layer {
     uint32_t k, n; /* inputs, units */
     size_t w, b;   /* places in `dense` of the weights [k, n] and the biases [n] */
@@ -27,7 +33,7 @@ struct deepfm_layer {
 
 struct deepfm {
     const struct ctr_shape *shape;
-    uint32_t n_own;    /* parameters of an id: its embedding, then its linear weight */
+    uint32_t n_own; /* parameters of an id: its embedding, then its linear weight, which factors do not use */
     size_t row_floats; /* of an id in the table: n_own parameters, n_own + n_own numbers of state, then the
                         * number of the last step that moved it, 32 bits as they are */
     float *table;      /* [shape->n_rows, row_floats] */
@@ -69,7 +75,7 @@ static inline void deepfm_set_last_step(struct deepfm *model, uint32_t row, uint
 static inline uint32_t deepfm_last_width(const struct deepfm *model)
 {
     const struct ctr_shape *s = model->shape;
-    return s->n_hidden > 0 ? s->hidden[s->n_hidden - 1] : ctr_shape_n_inputs(s);
+    return s->net.n_hidden > 0 ? s->net.hidden[s->net.n_hidden - 1] : ctr_shape_n_inputs(s);
 }
 
 /* The parameters alone, without state: deepfm_n_weights floats. */

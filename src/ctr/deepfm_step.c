@@ -27,7 +27,7 @@ static size_t row_length(size_t width)
 static bool allocate_layers(struct deepfm_work *w)
 {
     bool ok = true;
-    for (uint32_t l = 0; l < w->model->shape->n_hidden; l++) {
+    for (uint32_t l = 0; l < w->model->shape->net.n_hidden; l++) {
         const struct deepfm_layer *layer = &w->model->layers[l];
         struct deepfm_hidden *hidden = &w->hidden[l];
         hidden->ld = row_length(layer->n);
@@ -51,8 +51,8 @@ static bool allocate_scratch(struct deepfm_work *w)
     size_t widest = shape->n_dense + 1;
     for (uint32_t f = 0; f < shape->n_fields; f++)
         if (shape->fields[f].n_slots > slots) slots = shape->fields[f].n_slots;
-    for (uint32_t l = 0; l < shape->n_hidden; l++)
-        if (shape->hidden[l] > widest) widest = shape->hidden[l];
+    for (uint32_t l = 0; l < shape->net.n_hidden; l++)
+        if (shape->net.hidden[l] > widest) widest = shape->net.hidden[l];
     w->scratch = arena_alloc_array(&w->arena, n, sizeof *w->scratch);
     for (uint32_t i = 0; w->scratch != NULL && i < n; i++) {
         struct deepfm_scratch *s = &w->scratch[i];
@@ -74,12 +74,13 @@ static bool allocate(struct deepfm_work *w)
 {
     const struct ctr_shape *shape = w->model->shape;
     bool training = w->settings != NULL;
-    w->ldx = row_length(ctr_shape_n_inputs(shape));
+    uint32_t n_both = shape->n_fields + shape->n_factors;
+    w->ldx = row_length(ctr_shape_value_at(shape, n_both));
     w->x = arena_alloc_array(&w->arena, w->batch, w->ldx * sizeof(float));
-    w->sum = arena_alloc_array(&w->arena, w->batch, shape->embedding * sizeof(float));
+    w->sum = arena_alloc_array(&w->arena, w->batch, shape->net.embedding * sizeof(float));
     w->z = arena_alloc_array(&w->arena, w->batch, sizeof(float));
-    w->share = arena_alloc_array(&w->arena, w->batch, (shape->n_fields + 1) * sizeof(float));
-    w->ids = arena_alloc_array(&w->arena, w->batch, (w->n_columns_of_ids + 1) * sizeof *w->ids);
+    w->share = arena_alloc_array(&w->arena, w->batch, (n_both + 1) * sizeof(float));
+    w->ids = arena_alloc_array(&w->arena, w->batch, (shape->n_places + 1) * sizeof *w->ids);
     w->slices = arena_alloc_array(&w->arena, w->batch / MIN_SLICE + 1, sizeof *w->slices);
     if (training) {
         w->dx = arena_alloc_array(&w->arena, w->batch, w->ldx * sizeof(float));
@@ -108,7 +109,6 @@ onnxd_status deepfm_work_create(struct deepfm *model, const struct deepfm_settin
     w->kernels = kernels_get();
     w->ctr = ctr_kernels_get();
     w->batch = batch;
-    w->n_columns_of_ids = model->shape->first_dense;
     arena_init(&w->arena, 0);
     if (!allocate(w)) {
         deepfm_work_free(w);
@@ -140,7 +140,7 @@ static void pack_task(void *context, uint32_t task, uint32_t worker)
     if (task % 2 == 0) {
         w->kernels->f32_gemm_pack(hidden->packed, weights, layer->n, 0, layer->n, layer->k);
     } else if (w->training) {
-        size_t k = task == 1 ? w->model->shape->n_fields * w->model->shape->embedding : layer->k;
+        size_t k = task == 1 ? w->model->shape->n_fields * w->model->shape->net.embedding : layer->k;
         w->kernels->f32_gemm_pack(hidden->packed_back, weights, layer->n, 1, k, layer->n);
     }
 }
@@ -150,7 +150,7 @@ static onnxd_status run_batch(struct deepfm_work *w, onnxd_error *err)
     uint32_t slice = (w->n / SLICES + 15) / 16 * 16;
     w->slice_rows = slice < MIN_SLICE ? MIN_SLICE : slice > MAX_SLICE ? MAX_SLICE : slice;
     w->n_slices = (w->n + w->slice_rows - 1) / w->slice_rows;
-    if (!w->packed || w->training) threads_run(w->threads, pack_task, w, 2 * w->model->shape->n_hidden);
+    if (!w->packed || w->training) threads_run(w->threads, pack_task, w, 2 * w->model->shape->net.n_hidden);
     w->packed = true;
     return deepfm_run_slices(w, err);
 }

@@ -16,7 +16,8 @@
  * for the linear weights. FTRL sums what every row said of a weight: its gradients are those of the sum of
  * the losses over the batch, not of their mean, so that alpha, beta and its penalties mean what they do in
  * the paper, for any batch. L2 of an id's parameters is applied when the id occurs, for all the steps since
- * it last did; linear weights under FTRL pay ftrl_l1 and ftrl_l2 instead of l2_linear.
+ * it last did; linear weights under FTRL pay ftrl_l1 and ftrl_l2 instead of l2_linear. Factors of crosses are
+ * moved as embeddings are, and pay l2_embedding.
  *
  * One penalty for all embeddings is too dear for the few fields whose pairs matter and too cheap for the
  * others. With l2_by_field a field pays l2_embedding times the mean over all fields of its embeddings'

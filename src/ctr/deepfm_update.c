@@ -53,7 +53,7 @@ static float penalty(float l2, float gap)
 static void measure_field(struct deepfm_work *w, uint32_t f)
 {
     float *mean = &w->model->field_squares[f];
-    uint32_t n = w->model->shape->embedding;
+    uint32_t n = w->model->shape->net.embedding;
     double sum = 0, steps = w->step < FIELD_MEMORY ? (double)w->step : FIELD_MEMORY;
     for (uint32_t b = 0; b < w->n; b++) {
         const float *x = w->x + b * w->ldx + (size_t)f * n;
@@ -62,17 +62,20 @@ static void measure_field(struct deepfm_work *w, uint32_t f)
     *mean += (float)((sum / w->n - (double)*mean) / steps);
 }
 
-/* Sums the gradients of each id that occurs in the batch, in the order of rows, then moves each once. */
+/* Sums the gradients of each id of field or factor f that occurs in the batch, in the order of rows, then
+ * moves each once. */
 static void update_field(struct deepfm_work *w, uint32_t f, struct deepfm_scratch *scratch)
 {
     struct deepfm *model = w->model;
-    const struct ctr_field *field = &model->shape->fields[f];
-    uint32_t n = model->shape->embedding, n_seen = 0;
-    size_t own = model->n_own;
+    const struct ctr_shape *shape = model->shape;
+    const struct ctr_field *field = &shape->fields[f];
+    uint32_t n = shape->net.embedding, n_both = shape->n_fields + shape->n_factors, n_seen = 0;
+    size_t own = model->n_own, at = ctr_shape_value_at(shape, f);
+    bool linear = f < shape->n_fields;
     for (uint32_t b = 0; b < w->n; b++) {
-        const uint32_t *ids = w->ids + (size_t)b * w->n_columns_of_ids + field->first_column;
-        const float *d = w->dx + b * w->ldx + (size_t)f * n;
-        float share = w->share[(size_t)b * model->shape->n_fields + f];
+        const uint32_t *ids = w->ids + (size_t)b * shape->n_places + field->first_place;
+        const float *d = w->dx + b * w->ldx + at;
+        float share = w->share[(size_t)b * n_both + f];
         for (uint32_t s = 0; s < field->n_slots; s++) {
             if (ids[s] == FEATURE_NO_ID) continue;
             uint32_t *number = &w->numbered[ids[s]];
@@ -83,13 +86,13 @@ static void update_field(struct deepfm_work *w, uint32_t f, struct deepfm_scratc
             }
             float *sum = scratch->sums + (*number - 1) * own;
             w->ctr->add(sum, d, n, share);
-            sum[n] += share * w->dz[b];
+            if (linear) sum[n] += share * w->dz[b];
         }
     }
     for (uint32_t i = 0; i < n_seen; i++) {
         struct ctr_step own_step = w->own, linear_step = w->linear;
         float gap = (float)(uint32_t)((uint32_t)w->step - deepfm_last_step(model, scratch->seen[i]));
-        own_step.l2 = penalty(own_step.l2 * w->field_penalty[f], gap);
+        own_step.l2 = penalty(own_step.l2 * (linear ? w->field_penalty[f] : 1), gap);
         linear_step.l2 = penalty(linear_step.l2, gap);
         float *row = deepfm_row(model, scratch->seen[i]), *g = scratch->sums + i * own;
         take_step(w, row, row + own, row + 2 * own, g, n, &own_step);
@@ -148,16 +151,17 @@ static void update_rest(struct deepfm_work *w, struct deepfm_scratch *scratch)
     float *g = scratch->column;
     w->ctr->column_sums(g, w->dz, 1, NULL, w->n, 1);
     take_step(w, m->dense, m->state_a, m->state_b, g, 1, &no_penalty);
-    w->ctr->column_sums(g, w->x + shape->n_fields * shape->embedding, w->ldx, w->dz, w->n, shape->n_dense);
+    w->ctr->column_sums(g, w->x + shape->n_fields * shape->net.embedding, w->ldx, w->dz, w->n,
+                        shape->n_dense);
     take_linear_step(w, m->dense + m->numbers, m->state_a + m->numbers, m->state_b + m->numbers, g,
                      shape->n_dense, &w->linear);
-    for (uint32_t l = 0; l < shape->n_hidden; l++) {
+    for (uint32_t l = 0; l < shape->net.n_hidden; l++) {
         size_t at = m->layers[l].b, n = m->layers[l].n;
         w->ctr->column_sums(g, w->hidden[l].d, w->hidden[l].ld, NULL, w->n, n);
         take_step(w, m->dense + at, m->state_a + at, m->state_b + at, g, n, &no_penalty);
     }
-    if (shape->n_hidden == 0) return;
-    const struct deepfm_hidden *top = &w->hidden[shape->n_hidden - 1];
+    if (shape->net.n_hidden == 0) return;
+    const struct deepfm_hidden *top = &w->hidden[shape->net.n_hidden - 1];
     size_t n = deepfm_last_width(m);
     w->ctr->column_sums(g, top->y, top->ld, w->dz, w->n, n);
     take_step(w, m->dense + m->last, m->state_a + m->last, m->state_b + m->last, g, n, &w->layers);
@@ -168,7 +172,7 @@ static void update_task(void *context, uint32_t task, uint32_t worker)
     struct deepfm_work *w = context;
     const struct ctr_shape *shape = w->model->shape;
     struct deepfm_scratch *scratch = &w->scratch[worker];
-    for (uint32_t l = 0; l < shape->n_hidden; l++) {
+    for (uint32_t l = 0; l < shape->net.n_hidden; l++) {
         uint32_t n = n_blocks(&w->model->layers[l]);
         if (task < n) {
             update_block(w, l, task, scratch);
@@ -176,18 +180,18 @@ static void update_task(void *context, uint32_t task, uint32_t worker)
         }
         task -= n;
     }
-    if (task == shape->n_fields) {
+    if (task == shape->n_fields + shape->n_factors) {
         update_rest(w, scratch);
         return;
     }
-    if (w->settings->l2_by_field) measure_field(w, task);
+    if (w->settings->l2_by_field && task < shape->n_fields) measure_field(w, task);
     update_field(w, task, scratch);
 }
 
 void deepfm_update(struct deepfm_work *w)
 {
     const struct ctr_shape *shape = w->model->shape;
-    uint32_t n_tasks = shape->n_fields + 1;
-    for (uint32_t l = 0; l < shape->n_hidden; l++) n_tasks += n_blocks(&w->model->layers[l]);
+    uint32_t n_tasks = shape->n_fields + shape->n_factors + 1;
+    for (uint32_t l = 0; l < shape->net.n_hidden; l++) n_tasks += n_blocks(&w->model->layers[l]);
     threads_run(w->threads, update_task, w, n_tasks);
 }

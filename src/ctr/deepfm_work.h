@@ -38,14 +38,14 @@ struct deepfm_work {
     struct threads *threads;
     const struct kernels *kernels;
     const struct ctr_kernels *ctr;
-    uint32_t batch, n_columns_of_ids;
+    uint32_t batch;
     struct arena arena;
     size_t ldx;
-    float *x, *dx;      /* [batch, ldx] embeddings and numbers; their gradients */
+    float *x, *dx;      /* [batch, ldx] embeddings, numbers, factors; their gradients */
     float *sum;         /* [batch, embedding] of a row's embeddings */
     float *z, *dz;      /* [batch] log-odds; their gradients */
-    float *share;       /* [batch, n_fields] 1 / values of a field that count */
-    uint32_t *ids;      /* [batch, n_columns_of_ids] rows of the table; FEATURE_NO_ID: padding */
+    float *share;       /* [batch, n_fields + n_factors] what a table row of theirs counts */
+    uint32_t *ids;      /* [batch, n_places] rows of the table; FEATURE_NO_ID: padding */
     uint32_t *numbered; /* [n_rows] place in a field's list of ids seen, from 1; 0 between steps */
     struct deepfm_hidden hidden[CTR_MAX_HIDDEN];
     struct deepfm_scratch *scratch; /* [threads] */

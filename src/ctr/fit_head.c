@@ -71,14 +71,11 @@ static void set_option(struct fit_options *o, uint32_t i, uint64_t x)
 
 void fit_head_save(const struct fit *fit, struct buf *out)
 {
-    const struct ctr_shape *s = fit->shape;
     for (uint32_t i = 0; i < N_OPTIONS; i++) bytes_put_u64(out, get_option(&fit->options, i));
     bytes_put_u32(out, fit->options.max_epochs);
     bytes_put_u32(out, fit->options.patience);
     bytes_put_u32(out, fit->options.calibrate);
-    bytes_put_u32(out, s->embedding);
-    bytes_put_u32(out, s->n_hidden);
-    for (uint32_t i = 0; i < CTR_MAX_HIDDEN; i++) bytes_put_u32(out, i < s->n_hidden ? s->hidden[i] : 0);
+    ctr_network_save(&fit->shape->net, out);
     bytes_put_u64(out, fit->train->n_rows);
     bytes_put_u64(out, fit->order.n_positive);
     bytes_put_u64(out, fit->valid->n_rows);
@@ -86,12 +83,9 @@ void fit_head_save(const struct fit *fit, struct buf *out)
 
 static bool is_possible(const struct fit_head *head)
 {
-    bool fits = head->n_hidden <= CTR_MAX_HIDDEN && head->options.schedule <= FIT_COSINE &&
-                head->options.metric <= FIT_LOG_LOSS && head->options.step.optimiser <= DEEPFM_SGD &&
-                head->embedding >= 1 && head->embedding <= CTR_MAX_EMBEDDING;
-    for (uint32_t i = 0; fits && i < head->n_hidden; i++)
-        fits = head->hidden[i] >= 1 && head->hidden[i] <= CTR_MAX_WIDTH;
-    return fits;
+    return head->options.schedule <= FIT_COSINE && head->options.metric <= FIT_LOG_LOSS &&
+           head->options.step.optimiser <= DEEPFM_SGD &&
+           ctr_network_check(&head->net, UINT32_MAX, NULL) == ONNXD_OK;
 }
 
 onnxd_status fit_head_load(struct byte_reader *in, struct fit_head *ret_head, onnxd_error *err)
@@ -101,9 +95,7 @@ onnxd_status fit_head_load(struct byte_reader *in, struct fit_head *ret_head, on
     head.options.max_epochs = bytes_get_u32(in);
     head.options.patience = bytes_get_u32(in);
     head.options.calibrate = bytes_get_u32(in) != 0;
-    head.embedding = bytes_get_u32(in);
-    head.n_hidden = bytes_get_u32(in);
-    for (uint32_t i = 0; i < CTR_MAX_HIDDEN; i++) head.hidden[i] = bytes_get_u32(in);
+    ctr_network_load(in, &head.net);
     head.n_train = bytes_get_u64(in);
     head.n_positive = bytes_get_u64(in);
     head.n_valid = bytes_get_u64(in);

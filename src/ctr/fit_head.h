@@ -10,7 +10,7 @@
 
 struct fit_head {
     struct fit_options options;
-    uint32_t embedding, hidden[CTR_MAX_HIDDEN], n_hidden;
+    struct ctr_network net; /* its crosses are of a number of fields that the head does not know */
     uint64_t n_train, n_positive, n_valid;
 };
 

@@ -9,26 +9,44 @@
 #include "ctr/deepfm.h"
 #include "ctr/encoded_rows.h"
 
+/* What field or factor f of a row is: the mean over its values, to x. Returns the linear part. */
+static inline double reference_pool(const struct deepfm *m, const double *weights, const float *row,
+                                    uint32_t f, double *x)
+{
+    const struct ctr_field *field = &m->shape->fields[f];
+    uint32_t n = m->shape->net.embedding;
+    double count = 0, linear = 0;
+    memset(x, 0, n * sizeof *x);
+    for (uint32_t c = 0; c < field->n_slots; c++) {
+        uint32_t id = (uint32_t)row[field->first_column + c];
+        if (id == field->padding_id) continue;
+        const double *own = weights + (size_t)(field->first_row + id) * m->n_own;
+        for (uint32_t j = 0; j < n; j++) x[j] += own[j];
+        linear += own[n];
+        count++;
+    }
+    for (uint32_t j = 0; j < n && count > 0; j++) x[j] /= count;
+    return count > 0 ? linear / count : 0;
+}
+
 /* Log-odds of one row. weights: as deepfm_get_weights orders them, in double. */
 static inline double reference_logit(const struct deepfm *m, const double *weights, const float *row)
 {
     const struct ctr_shape *s = m->shape;
     const double *dense = weights + (size_t)s->n_rows * m->n_own;
-    uint32_t n = s->embedding, n_inputs = ctr_shape_n_inputs(s);
+    uint32_t n = s->net.embedding, n_inputs = ctr_shape_n_inputs(s);
     double *x = calloc(n_inputs + 1, sizeof *x), z = dense[0];
-    for (uint32_t f = 0; f < s->n_fields; f++) {
-        const struct ctr_field *field = &s->fields[f];
-        double count = 0, linear = 0;
-        for (uint32_t c = 0; c < field->n_slots; c++) {
-            uint32_t id = (uint32_t)row[field->first_column + c];
-            if (id == field->padding_id) continue;
-            const double *own = weights + (size_t)(field->first_row + id) * m->n_own;
-            for (uint32_t j = 0; j < n; j++) x[f * n + j] += own[j];
-            linear += own[n];
-            count++;
+    for (uint32_t f = 0; f < s->n_fields; f++) z += reference_pool(m, weights, row, f, x + f * n);
+    for (uint32_t i = 0, f = s->n_fields; i < s->net.n_crosses; i++) {
+        double *products = calloc(n, sizeof *products), *values = calloc(n, sizeof *values);
+        for (uint32_t j = 0; j < n; j++) products[j] = 1;
+        for (uint32_t k = 0; k < s->net.crosses[i].n; k++, f++) {
+            (void)reference_pool(m, weights, row, f, values);
+            for (uint32_t j = 0; j < n; j++) products[j] *= (double)DEEPFM_CROSS_GAIN * values[j];
         }
-        for (uint32_t j = 0; j < n && count > 0; j++) x[f * n + j] /= count;
-        if (count > 0) z += linear / count;
+        for (uint32_t j = 0; j < n; j++) z += products[j];
+        free(products);
+        free(values);
     }
     for (uint32_t j = 0; j < s->n_dense; j++) {
         x[s->n_fields * n + j] = row[s->first_dense + j];
@@ -38,7 +56,7 @@ static inline double reference_logit(const struct deepfm *m, const double *weigh
         for (uint32_t g = f + 1; g < s->n_fields; g++)
             for (uint32_t j = 0; j < n; j++) z += x[f * n + j] * x[g * n + j];
     double *y = x;
-    for (uint32_t l = 0; l < s->n_hidden; l++) {
+    for (uint32_t l = 0; l < s->net.n_hidden; l++) {
         const struct deepfm_layer *layer = &m->layers[l];
         double *next = calloc(layer->n, sizeof *next);
         for (uint32_t j = 0; j < layer->n; j++) {
@@ -50,7 +68,7 @@ static inline double reference_logit(const struct deepfm *m, const double *weigh
         free(y);
         y = next;
     }
-    for (uint32_t j = 0; s->n_hidden > 0 && j < deepfm_last_width(m); j++) z += y[j] * dense[m->last + j];
+    for (uint32_t j = 0; s->net.n_hidden > 0 && j < deepfm_last_width(m); j++) z += y[j] * dense[m->last + j];
     free(y);
     return z;
 }

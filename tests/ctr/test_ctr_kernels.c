@@ -96,6 +96,14 @@ static void check_embeddings(const struct ctr_kernels *k, const struct ctr_kerne
     k->fm_back(d, x, sum, ROWS, n, 0.7f);
     s->fm_back(d2, x, sum, ROWS, n, 0.7f);
     expect("fm_back", k->isa, d, d2, ROWS * n, ROWS);
+    for (size_t factors = 2; factors <= 3; factors++) {
+        got = k->cross(x, factors, n);
+        want = s->cross(x, factors, n);
+        expect("cross", k->isa, &got, &want, 1, (double)n);
+        k->cross_back(d, x, factors, n, 0.7f);
+        s->cross_back(d2, x, factors, n, 0.7f);
+        expect("cross_back", k->isa, d, d2, factors * n, 1);
+    }
 }
 
 static void variants_equal_the_scalar_kernels(void **state)
@@ -139,6 +147,11 @@ static void scalar_kernels_do_what_they_say(void **state)
     assert_float_equal(fm, 67, 1e-4);
     assert_float_equal(sum[0], 9, 1e-6);
     assert_float_equal(sum[1], 12, 1e-6);
+    assert_float_equal(s->cross(x, 3, 2), 1 * 3 * 5 + 2 * 4 * 6, 1e-6);
+    static const float want[] = {3 * 5, 4 * 6, 1 * 5, 2 * 6, 1 * 3, 2 * 4};
+    float d[6];
+    s->cross_back(d, x, 3, 2, 0.5f);
+    for (int i = 0; i < 6; i++) assert_float_equal(d[i], want[i] / 2, 1e-6);
 }
 
 int main(void)

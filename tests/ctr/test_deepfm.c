@@ -23,10 +23,15 @@ struct fixture {
 
 static void fixture_init(struct fixture *f, uint32_t embedding, uint32_t n_hidden, uint32_t n_threads)
 {
-    static const uint32_t hidden[] = {19, 33, 9};
+    const struct ctr_network network = {
+        .embedding = embedding,
+        .hidden = {19, 33, 9},
+        .n_hidden = n_hidden,
+        .crosses = {{.fields = {0, 1, 2}, .n = 3}, {.fields = {2, 1}, .n = 2}},
+        .n_crosses = n_hidden % 3}; /* none, one, both, none */
     struct rng rng = rng_seed(test_seed());
     onnxd_error err;
-    assert_ok(ctr_shape_make(&f->shape, FIELDS, 3, N_DENSE, embedding, hidden, n_hidden, &err), err);
+    assert_ok(ctr_shape_make(&f->shape, FIELDS, 3, N_DENSE, &network, &err), err);
     assert_ok(deepfm_init(&f->model, &f->shape, &err), err);
     random_weights(&f->model, &rng);
     f->records = malloc(N_ROWS * (f->shape.n_columns + 2) * sizeof(float));
@@ -58,12 +63,12 @@ static double *as_doubles(const struct deepfm *m)
 static const char *name_of(const struct deepfm *m, size_t i)
 {
     size_t n_table = (size_t)m->shape->n_rows * m->n_own;
-    if (i < n_table) return i % m->n_own == m->shape->embedding ? "linear weight" : "embedding";
+    if (i < n_table) return i % m->n_own == m->shape->net.embedding ? "linear weight" : "embedding";
     i -= n_table;
     if (i == 0) return "bias";
     if (i < m->numbers + m->shape->n_dense) return "number's weight";
     if (i >= m->last) return "last layer";
-    for (uint32_t l = 0; l < m->shape->n_hidden; l++)
+    for (uint32_t l = 0; l < m->shape->net.n_hidden; l++)
         if (i >= m->layers[l].b && i < m->layers[l].b + m->layers[l].n) return "layer's bias";
     return "layer's weight";
 }
@@ -152,7 +157,7 @@ static void fields_with_large_embeddings_pay_less(void **state)
     (void)state;
     enum { STEPS = 600 }; /* none of the ids has moved before */
     static const float squares[] = {0.001f, 2, 7};
-    static const double want[] = {10, 9.001 / 3 / 2, 9.001 / 3 / 7};
+    static const double want[] = {10, 9.001 / 3 / 2, 9.001 / 3 / 7, 1}; /* the last: factors */
     const double L2 = 1e-5;
     struct fixture fixtures[3];
     struct deepfm_settings free_of = deepfm_settings_default(), punished;
@@ -164,16 +169,16 @@ static void fields_with_large_embeddings_pay_less(void **state)
     const struct deepfm *model = &fixtures[2].model;
     double *before = as_doubles(model), *plain = after_step(&fixtures[0], &free_of, squares, STEPS);
     double *shared = after_step(&fixtures[1], &punished, squares, STEPS);
-    uint32_t n_moved[3] = {0};
+    uint32_t n_moved[4] = {0};
     for (size_t i = 0; i < deepfm_n_weights(model); i++) {
         size_t row = i / model->n_own;
-        bool embedding = row < model->shape->n_rows && i % model->n_own < model->shape->embedding;
-        uint32_t field = row < 11 ? 0 : row < 17 ? 1 : 2;
+        bool embedding = row < model->shape->n_rows && i % model->n_own < model->shape->net.embedding;
+        uint32_t field = row < 11 ? 0 : row < 17 ? 1 : row < 21 ? 2 : 3;
         double pays = embedding && plain[i] != before[i] ? L2 * STEPS * want[field] * before[i] : 0;
         if (pays != 0) n_moved[field]++;
         assert_float_equal(plain[i] - shared[i], pays, 1e-6);
     }
-    for (uint32_t f = 0; f < 3; f++) assert_true(n_moved[f] > 0);
+    for (uint32_t f = 0; f < 4; f++) assert_true(n_moved[f] > 0);
     free(before);
     free(plain);
     free(shared);

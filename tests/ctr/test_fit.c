@@ -23,10 +23,15 @@ struct fixture {
 
 static void fixture_init(struct fixture *f, double base, uint32_t n_threads)
 {
-    static const uint32_t hidden[] = {24, 16};
+    static const struct ctr_network network = {
+        .embedding = 6,
+        .hidden = {24, 16},
+        .n_hidden = 2,
+        .crosses = {{.fields = {0, 1}, .n = 2}, {.fields = {2, 0, 1}, .n = 3}},
+        .n_crosses = 2};
     onnxd_error err;
     *f = (struct fixture){.options = fit_options_default()};
-    assert_ok(ctr_shape_make(&f->shape, LOG_FIELDS, LOG_FIELDS_N, LOG_DENSE, 6, hidden, 2, &err), err);
+    assert_ok(ctr_shape_make(&f->shape, LOG_FIELDS, LOG_FIELDS_N, LOG_DENSE, &network, &err), err);
     assert_int_equal(f->shape.n_columns, LOG_COLUMNS);
     f->records = malloc((N_TRAIN + N_VALID) * LOG_STRIDE * sizeof(float));
     click_log(f->records, N_TRAIN + N_VALID, base, test_seed());
@@ -389,11 +394,17 @@ static void exported_models_answer_as_the_trained_one(void **state)
 static void models_of_every_make_up_can_be_exported(void **state)
 {
     (void)state;
-    static const uint32_t hidden[] = {7};
     static const struct {
-        uint32_t n_fields, n_dense, n_hidden;
-    } makes[] = {{3, 0, 1}, {0, 4, 1}, {1, 2, 0}, {2, 0, 0}, {0, 2, 0}};
-    for (uint32_t i = 0; i < 5; i++) {
+        uint32_t n_fields, n_dense, n_hidden, n_crosses;
+    } makes[] = {{3, 0, 1, 0}, {0, 4, 1, 0}, {1, 2, 0, 0}, {2, 0, 0, 0},
+                 {0, 2, 0, 0}, {3, 1, 0, 1}, {3, 0, 1, 2}};
+    for (uint32_t i = 0; i < sizeof makes / sizeof makes[0]; i++) {
+        const struct ctr_network network = {
+            .embedding = 3,
+            .hidden = {7},
+            .n_hidden = makes[i].n_hidden,
+            .crosses = {{.fields = {1, 2}, .n = 2}, {.fields = {2, 0, 1}, .n = 3}},
+            .n_crosses = makes[i].n_crosses};
         struct ctr_shape shape;
         struct fit fit = {0};
         struct threads *threads = NULL;
@@ -401,8 +412,7 @@ static void models_of_every_make_up_can_be_exported(void **state)
         onnxd_error err;
         struct rng rng = rng_seed(test_seed() + i);
         float *records = calloc(600, 20 * sizeof *records);
-        assert_ok(ctr_shape_make(&shape, LOG_FIELDS, makes[i].n_fields, makes[i].n_dense, 3, hidden,
-                                 makes[i].n_hidden, &err),
+        assert_ok(ctr_shape_make(&shape, LOG_FIELDS, makes[i].n_fields, makes[i].n_dense, &network, &err),
                   err);
         for (uint32_t r = 0; r < 600; r++)
             for (uint32_t c = 0; c < shape.n_columns; c++)
@@ -430,12 +440,13 @@ static void models_of_every_make_up_can_be_exported(void **state)
 static void names_tell_the_settings(void **state)
 {
     (void)state;
-    static const uint32_t hidden[] = {256, 128, 64};
+    struct ctr_network network = {
+        .embedding = 8, .hidden = {256, 128, 64}, .n_hidden = 3, .crosses = {{.fields = {0, 2}, .n = 2}}};
     struct ctr_shape shape;
     struct fit_options options = fit_options_default();
     onnxd_error err;
     char name[100];
-    assert_ok(ctr_shape_make(&shape, LOG_FIELDS, 3, 0, 8, hidden, 3, &err), err);
+    assert_ok(ctr_shape_make(&shape, LOG_FIELDS, 3, 0, &network, &err), err);
     options.rate = 1e-4;
     options.negatives = 150;
     ctr_model_name(&options, &shape, name, sizeof name);
@@ -443,6 +454,11 @@ static void names_tell_the_settings(void **state)
     options.negatives = 0;
     ctr_model_name(&options, &shape, name, sizeof name);
     assert_string_equal(name, "deepfm_emb8_lr0.0001_dnn25612864_best");
+    ctr_shape_done(&shape);
+    network.n_crosses = 1;
+    assert_ok(ctr_shape_make(&shape, LOG_FIELDS, 3, 0, &network, &err), err);
+    ctr_model_name(&options, &shape, name, sizeof name);
+    assert_string_equal(name, "deepfm_emb8_lr0.0001_dnn25612864_cross1_best");
     ctr_shape_done(&shape);
 }
 

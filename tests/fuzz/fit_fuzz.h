@@ -24,11 +24,15 @@ static inline struct fit_fuzz *fit_fuzz_model(void)
     static const struct ctr_field fields[] = {
         {.name = "site", .n_slots = 1, .n_ids = 3, .padding_id = FEATURE_NO_ID},
         {.name = "tags", .first_column = 1, .n_slots = 2, .n_ids = 3, .padding_id = 1}};
-    static const uint32_t hidden[] = {2};
+    static const struct ctr_network network = {.embedding = 2,
+                                               .hidden = {2},
+                                               .n_hidden = 1,
+                                               .crosses = {{.fields = {1, 0}, .n = 2}},
+                                               .n_crosses = 1};
     static struct fit_fuzz model, *f = &model;
     if (f->threads != NULL) return f;
     f->options = fit_options_default();
-    if (ctr_shape_make(&f->shape, fields, 2, 1, 2, hidden, 1, NULL) != ONNXD_OK ||
+    if (ctr_shape_make(&f->shape, fields, 2, 1, &network, NULL) != ONNXD_OK ||
         threads_create(1, &f->threads, NULL) != ONNXD_OK)
         abort();
     f->options.batch = 4;
