@@ -49,7 +49,14 @@ onnxd_status ctr_network_check(const struct ctr_network *network, uint32_t n_fie
 
 /* ---- crosses by name ---- */
 
-/* The number of the set's field of that name; a number's buckets are a field, too. */
+/* Whether a feature is called so; of a number that has buckets, too, the name alone means these. */
+static bool is_named(const char *feature, const char *name)
+{
+    size_t n = strlen(name);
+    return strncmp(feature, name, n) == 0 && (feature[n] == 0 || strcmp(feature + n, ".bucket") == 0);
+}
+
+/* The number of the field of that name. */
 static onnxd_status find_field(const struct feature_set *set, const char *name, uint32_t *ret_field,
                                onnxd_error *err)
 {
@@ -57,7 +64,7 @@ static onnxd_status find_field(const struct feature_set *set, const char *name, 
     uint32_t field = 0;
     for (uint32_t i = 0; i < feature_set_n_features(set); i++) {
         const struct feature_info *info = feature_set_info(set, i);
-        bool named = strcmp(info->name, name) == 0;
+        bool named = is_named(info->name, name);
         if (info->kind == FEATURE_NUMBER) {
             is_number |= named;
             continue;
@@ -115,7 +122,8 @@ onnxd_status ctr_network_set_crosses(struct ctr_network *network, const struct f
         if (status == ONNXD_OK && network->n_crosses == CTR_MAX_CROSSES)
             status = error_set(err, ONNXD_ERR_ARGUMENT, "more than %d crosses", CTR_MAX_CROSSES);
         if (status != ONNXD_OK) {
-            error_prefix(err, "cross \"%.*s\": ", (int)strcspn(begin, ","), begin);
+            size_t n = strcspn(begin, ",");
+            error_prefix(err, "cross \"%.*s\": ", n < MAX_NAME ? (int)n : MAX_NAME, begin);
             return status;
         }
         network->crosses[network->n_crosses++] = cross;
@@ -135,7 +143,8 @@ void ctr_network_save(const struct ctr_network *network, struct buf *out)
     for (uint32_t i = 0; i < network->n_crosses; i++) {
         const struct ctr_cross *cross = &network->crosses[i];
         bytes_put_u32(out, cross->n);
-        for (uint32_t f = 0; f < CTR_MAX_CROSSED; f++) bytes_put_u32(out, f < cross->n ? cross->fields[f] : 0);
+        for (uint32_t f = 0; f < CTR_MAX_CROSSED; f++)
+            bytes_put_u32(out, f < cross->n ? cross->fields[f] : 0);
     }
 }
 

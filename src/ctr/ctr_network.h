@@ -37,8 +37,8 @@ struct ctr_network {
 ONNXD_MUST_USE onnxd_status ctr_network_check(const struct ctr_network *network, uint32_t n_fields,
                                               onnxd_error *err);
 
-/* Sets the crosses to those of "a*b,c*d*e", by the names of the set's fields. ONNXD_ERR_ARGUMENT names what is
- * unknown, is a number, or stands there twice. */
+/* Sets the crosses to those of "a*b,c*d*e", by the names of the set's fields. ONNXD_ERR_ARGUMENT names what
+ * is unknown, is a number, or stands there twice. */
 ONNXD_MUST_USE onnxd_status ctr_network_set_crosses(struct ctr_network *network,
                                                     const struct feature_set *set, const char *text,
                                                     onnxd_error *err);

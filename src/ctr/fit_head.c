@@ -105,11 +105,28 @@ onnxd_status fit_head_load(struct byte_reader *in, struct fit_head *ret_head, on
     return ONNXD_OK;
 }
 
+/* The option in which the networks differ, or NULL. */
+static const char *other_network(const struct ctr_network *a, const struct ctr_network *b)
+{
+    if (a->embedding != b->embedding) return "embedding";
+    if (a->n_hidden != b->n_hidden) return "dnn";
+    for (uint32_t i = 0; i < a->n_hidden; i++)
+        if (a->hidden[i] != b->hidden[i]) return "dnn";
+    if (a->n_crosses != b->n_crosses) return "cross";
+    for (uint32_t i = 0; i < a->n_crosses; i++) {
+        const struct ctr_cross *x = &a->crosses[i], *y = &b->crosses[i];
+        if (x->n != y->n || memcmp(x->fields, y->fields, x->n * sizeof *x->fields) != 0) return "cross";
+    }
+    return NULL;
+}
+
 onnxd_status fit_head_compare(const struct fit_head *head, const struct fit *fit, onnxd_error *err)
 {
     for (uint32_t i = 0; i < N_OPTIONS; i++)
         if (get_option(&fit->options, i) != get_option(&head->options, i))
             return error_set(err, ONNXD_ERR_ARGUMENT, "was made with another --%s", options[i].name);
+    const char *other = other_network(&head->net, &fit->shape->net);
+    if (other != NULL) return error_set(err, ONNXD_ERR_ARGUMENT, "was made with another --%s", other);
     if (head->n_train != fit->train->n_rows || head->n_positive != fit->order.n_positive ||
         head->n_valid != fit->valid->n_rows)
         return error_set(err, ONNXD_ERR_ARGUMENT,

@@ -230,6 +230,38 @@ static void an_average_of_large_steps_is_better_than_the_last(void **state)
     fixture_done(&f);
 }
 
+/* What the same site, tag and half of the day do together only, no pair shows. */
+static void a_cross_learns_what_pairs_cannot(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct ctr_network network = {.embedding = 6, .crosses = {{.fields = {0, 1, 2}, .n = 3}}};
+    double auc[2];
+    onnxd_error err;
+    fixture_init(&f, -2, 2);
+    struct rng rng = rng_seed(test_seed());
+    for (uint32_t i = 0; i < N_TRAIN + N_VALID; i++) {
+        float *row = f.records + (size_t)i * LOG_STRIDE;
+        row[3] = 1; /* one tag */
+        int odd = ((int)row[0] + (int)row[1] / 4 + (int)row[2]) % 2;
+        row[LOG_COLUMNS] = rng_f64(&rng) < (odd ? 0.35 : 0.1);
+    }
+    f.options.rate = 0.01;
+    for (uint32_t crosses = 0; crosses < 2; crosses++) {
+        ctr_shape_done(&f.shape);
+        network.n_crosses = crosses;
+        assert_ok(ctr_shape_make(&f.shape, LOG_FIELDS, LOG_FIELDS_N, LOG_DENSE, &network, &err), err);
+        struct fit *fit = start(&f);
+        run_batches(fit, UINT64_MAX);
+        auc[crosses] = fit->best_point.valid_auc;
+        fit_free(fit);
+    }
+    print_message("AUC %.4f without, %.4f with\n", auc[0], auc[1]);
+    assert_true(auc[0] < 0.53);
+    assert_true(auc[1] > 0.68); /* 0.699 is the best possible */
+    fixture_done(&f);
+}
+
 static void checkpoints_that_are_not_right_are_refused(void **state)
 {
     (void)state;
@@ -470,6 +502,7 @@ int main(void)
         cmocka_unit_test(a_resumed_run_ends_in_the_same_bits),
         cmocka_unit_test(averages_are_those_of_the_course),
         cmocka_unit_test(an_average_of_large_steps_is_better_than_the_last),
+        cmocka_unit_test(a_cross_learns_what_pairs_cannot),
         cmocka_unit_test(checkpoints_that_are_not_right_are_refused),
         cmocka_unit_test(down_sampling_keeps_probabilities),
         cmocka_unit_test(rows_of_one_class_are_refused),

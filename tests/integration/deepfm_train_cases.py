@@ -96,6 +96,23 @@ def threads_do_not_change_a_model():
     assert bytes_of(at("threads1/m.onnx")) == bytes_of(at("threads3/m.onnx"))
 
 
+def crosses_are_trained_saved_and_served():
+    train, test = logs()
+    options = ["--data", train, "--epochs", "1", *FIT, "--cross"]
+    run("fit", "--out", at("cross"), "--keep-rows", *options, "user_tag*creative*hour,region*adexchange")
+    name = "deepfm_emb4_lr0.002_dnn3216_cross2_neg20_best.onnx"
+    run("export", at("cross"), "--out", at("cross/again"))
+    assert bytes_of(at("cross/" + name)) == bytes_of(at("cross/again/" + name))
+    run("predict", at("cross/" + name), "--data", test, "--output", at("cross.csv"), "--form", "csv")
+    assert len(open(at("cross.csv")).read().splitlines()) == 8001
+    for cross, words in (("creative*planet", 'no field "planet"'), ("slotprice*hour", "is a number"),
+                         ("hour", "a single field"), ("hour*region,region*hour", "given twice")):
+        done = run("fit", "--data", train, "--out", at("wrong"), *FIT, "--cross", cross, status=64)
+        assert words in done.stderr and "cross" in done.stderr, done.stderr
+    other = run("fit", "--resume", "--out", at("cross"), "--keep-rows", *options, "hour*region", status=64)
+    assert "another --cross" in other.stderr, other.stderr
+
+
 def raw_fields_through_the_server_equal_predict():
     _, test = logs()
     run("predict", trained(), "--data", test, "--output", at("p.jsonl"))
@@ -163,6 +180,6 @@ def broken_files_are_refused():
 
 if __name__ == "__main__":
     names = ["a_model_learns_and_is_judged", "an_interrupted_training_resumes_to_the_same_bytes",
-             "threads_do_not_change_a_model", "raw_fields_through_the_server_equal_predict",
+             "threads_do_not_change_a_model", "crosses_are_trained_saved_and_served", "raw_fields_through_the_server_equal_predict",
              "faults_name_file_and_line", "broken_files_are_refused"]
     run_cases(globals(), names)
