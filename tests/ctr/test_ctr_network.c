@@ -35,7 +35,8 @@ static void crosses_are_read_by_name(void **state)
     assert_int_equal(shape.n_fields, 4);
     assert_int_equal(shape.n_factors, 5);
     uint32_t row = ctr_shape_first_factor_row(&shape), place = shape.first_dense, at = 4 * 4 + shape.n_dense;
-    for (uint32_t i = 0; i < 5; i++) { /* each with rows, places and values of its own, from the same columns */
+    for (uint32_t i = 0; i < 5;
+         i++) { /* each with rows, places and values of its own, from the same columns */
         const struct ctr_field *factor = &shape.fields[4 + i], *field = shape.fields;
         while (strcmp(field->name, want[i]) != 0) field++;
         assert_string_equal(factor->name, want[i]);
