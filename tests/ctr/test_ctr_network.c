@@ -96,7 +96,8 @@ static void networks_survive_bytes_and_wrong_ones_do_not(void **state)
     buf_init(&bytes, 1 << 16);
     buf_init(&again, 1 << 16);
     ctr_network_save(&good, &bytes);
-    struct byte_reader in = {.at = bytes.data, .end = bytes.data + bytes.n};
+    const unsigned char *data = (const unsigned char *)bytes.data;
+    struct byte_reader in = {.at = data, .end = data + bytes.n};
     ctr_network_load(&in, &loaded);
     assert_false(in.failed);
     assert_ptr_equal(in.at, in.end);
@@ -106,7 +107,7 @@ static void networks_survive_bytes_and_wrong_ones_do_not(void **state)
     assert_ok(ctr_network_check(&loaded, 3, &err), err);
     assert_fails(ctr_network_check(&loaded, 2, &err), ONNXD_ERR_RANGE, err, "cross 1");
     for (size_t n = 0; n < bytes.n; n++) {
-        in = (struct byte_reader){.at = bytes.data, .end = bytes.data + n};
+        in = (struct byte_reader){.at = data, .end = data + n};
         ctr_network_load(&in, &bad);
         assert_true(in.failed);
     }

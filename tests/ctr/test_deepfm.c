@@ -265,7 +265,7 @@ static void ftrl_takes_gradients_as_sums_over_the_batch(void **state)
         double *got = as_doubles(&f.model);
         for (size_t i = 0; i < n_weights; i++) {
             size_t number = i - n_table - f.model.numbers;
-            bool linear = i < n_table ? i % f.model.n_own == f.shape.embedding : number < f.shape.n_dense;
+            bool linear = i < n_table ? i % f.model.n_own == f.shape.net.embedding : number < f.shape.n_dense;
             bool seen = g[i] != 0; /* an id that no row has does not move */
             if (linear && seen) reference_ftrl(&settings, &weights[i], &z[i], &n[i], g[i]);
             if (fabs(got[i] - weights[i]) > 1e-5)
