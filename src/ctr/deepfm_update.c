@@ -96,7 +96,7 @@ static void update_field(struct deepfm_work *w, uint32_t f, struct deepfm_scratc
         linear_step.l2 = penalty(linear_step.l2, gap);
         float *row = deepfm_row(model, scratch->seen[i]), *g = scratch->sums + i * own;
         take_step(w, row, row + own, row + 2 * own, g, n, &own_step);
-        take_linear_step(w, row + n, row + own + n, row + 2 * own + n, g + n, 1, &linear_step);
+        if (linear) take_linear_step(w, row + n, row + own + n, row + 2 * own + n, g + n, 1, &linear_step);
         deepfm_set_last_step(model, scratch->seen[i], (uint32_t)w->step);
         w->numbered[scratch->seen[i]] = 0;
     }
