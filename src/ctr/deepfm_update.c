@@ -86,7 +86,7 @@ static void update_field(struct deepfm_work *w, uint32_t f, struct deepfm_scratc
             }
             float *sum = scratch->sums + (*number - 1) * own;
             w->ctr->add(sum, d, n, share);
-            if (linear) sum[n] += share * w->dz[b];
+            sum[n] += share * w->dz[b];
         }
     }
     for (uint32_t i = 0; i < n_seen; i++) {
