@@ -7,6 +7,7 @@
 int deepfm_train_synth_main(int argc, char **argv);
 int deepfm_train_fit_main(int argc, char **argv);
 int deepfm_train_eval_main(int argc, char **argv);
+int deepfm_train_interactions_main(int argc, char **argv);
 int deepfm_train_predict_main(int argc, char **argv);
 int deepfm_train_export_main(int argc, char **argv);
 

@@ -3,6 +3,7 @@ import csv
 import gzip
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -178,8 +179,43 @@ def broken_files_are_refused():
     assert subprocess.run([TRAIN, "predict", at("lonely.onnx"), "--data", logs()[1]], capture_output=True).returncode != 0
 
 
+def what_a_model_misses_is_found():
+    """A log whose clicks depend on two fields together and on neither alone, and a model that learnt next to nothing."""
+    draw = random.Random(3)
+    rows = ["click,a,b,c,tags,price"]
+    for _ in range(20000):
+        a, b = draw.randrange(6), draw.randrange(6)
+        tags = ";".join(draw.sample("pqrst", draw.randrange(1, 4)))
+        click = draw.random() < (0.4 if (a + b) % 2 else 0.2)
+        rows.append(f"{int(click)},{a},{b},{draw.randrange(5)},{tags},{draw.random():.3f}")
+    with open(at("pairs.csv"), "w") as f:
+        f.write("\n".join(rows) + "\n")
+    run("fit", "--data", at("pairs.csv"), "--label", "click", "--multi", "tags", "--numbers", "price", "--out",
+        at("pairs"), "--name", "m", "--epochs", "1", "--lr", "0.000001", "--dnn", "4", "--embedding", "2", "--seed", "1")
+    find = ["interactions", at("pairs/m.onnx"), "--data", at("pairs.csv")]
+    done = run(*find, "--json", at("pairs.json"), "--html", at("pairs.html"), "--threads", "3")
+    assert done.stdout.endswith("\na*b\n"), done.stdout
+    result = json.load(open(at("pairs.json")))
+    assert result["cross"] == "a*b" and result["rows"] == 20000, result["cross"]
+    assert [x["fields"] for x in result["found"] if x["for_cross"]] == [["a", "b"]], result["found"]
+    assert len(result["tested"]) == 5 + 10 + 10, len(result["tested"])
+    assert "a &times; b" in open(at("pairs.html")).read()
+    assert run(*find, "--threads", "1").stdout == done.stdout
+    few = run(*find, "--fields", "a,c,tags", "--triples", "off")
+    assert few.stdout.endswith("for fit --cross:\n\n") and "6 combinations of 3 fields" in few.stdout, few.stdout
+    assert '"d"' in run(*find, "--fields", "a,d", status=64).stderr
+    assert "threshold" in run(*find, "--threshold", "0", status=64).stderr
+    for text, status, word in (("click,a,b\n1,2,3\n0,1,1\n", 66, "'c'"), (rows[0] + "\n1,1,1,1,p,1\n", 65, "one class"),
+                               (rows[0] + "\n", 65, "other.csv")):
+        with open(at("other.csv"), "w") as f:
+            f.write(text)
+        assert word in run(*find[:3], at("other.csv"), status=status).stderr, word
+    assert "other.onnx" in run("interactions", at("other.onnx"), *find[2:], status=66).stderr
+
+
 if __name__ == "__main__":
     names = ["a_model_learns_and_is_judged", "an_interrupted_training_resumes_to_the_same_bytes",
-             "threads_do_not_change_a_model", "crosses_are_trained_saved_and_served", "raw_fields_through_the_server_equal_predict",
-             "faults_name_file_and_line", "broken_files_are_refused"]
+             "threads_do_not_change_a_model", "crosses_are_trained_saved_and_served",
+             "raw_fields_through_the_server_equal_predict", "faults_name_file_and_line", "broken_files_are_refused",
+             "what_a_model_misses_is_found"]
     run_cases(globals(), names)
