@@ -123,7 +123,7 @@ static onnxd_status find(struct interactions_command *o, const char *model, stru
 int deepfm_train_interactions_main(int argc, char **argv)
 {
     struct interactions_command o = {
-        .data = {.max_line_bytes = 16 << 20}, .triples = 1, .find = {.threshold = 5, .max_found = 8}};
+        .data = {.max_line_bytes = 16 << 20}, .triples = 1, .find = {.threshold = 4, .max_found = 8}};
     struct served_deepfm served = {0};
     struct encoded_rows rows = {0};
     struct dataset_totals totals;

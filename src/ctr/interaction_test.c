@@ -16,8 +16,9 @@ enum {
     STEPS = 8
 };
 
-#define LARGEST_LOG_ODDS 30.0
-#define SMALL_STEP       0.02
+#define LARGEST_LOG_ODDS  30.0
+#define SMALL_STEP        0.02
+#define EXPECTED_VARIANCE (INTERACTION_EXPECTED_DEVIATION * INTERACTION_EXPECTED_DEVIATION)
 
 struct moments { /* of a row */
     float r, s;  /* w (y - p), w^2 p (1 - p) */
@@ -26,12 +27,16 @@ struct moments { /* of a row */
 /* All rows have weight 1 and one cell: I_c is S_c. */
 struct plain_cell {
     double r, s;
+    double q; /* sum of k4 */
 };
 
 struct shared_cell {
     double r, s;
     double i; /* sum of x^2 w v */
-    double m; /* sum of x w v */
+    union {
+        double m; /* sum of x w v */
+        double g; /* what the cell counts in the test, once sums are complete */
+    };
 };
 
 struct desk {       /* of one worker */
@@ -42,13 +47,13 @@ struct desk {       /* of one worker */
 struct interaction_test {
     const struct interaction_rows *rows;
     struct threads *threads;
-    float *log_odds;         /* [n] */
-    struct moments *moments; /* [n] */
-    double s1, q, e;         /* sum of s, sum of w^4 k4, sum of s w^2 over s1: of rows in one cell each */
-    uint32_t n_cells;        /* of a table, a power of two */
-    bool plain;              /* weights are all 1 */
-    struct desk *desks;      /* [threads] */
-    float *steps;            /* [n_cells] of remove */
+    float *log_odds;           /* [n] */
+    struct moments *moments;   /* [n] */
+    double mean_square_weight; /* of rows */
+    uint32_t n_cells;          /* of a table, a power of two */
+    bool plain;                /* weights are all 1 */
+    struct desk *desks;        /* [threads] */
+    float *steps;              /* [n_cells] of remove */
 };
 
 /* Where the cells of a combination lie in a table. */
@@ -170,47 +175,25 @@ static void add_plain(const struct interaction_test *t, const struct layout *l, 
         find_places(l, first, n, places);
         for (uint32_t i = 0; i < n; i++) {
             struct plain_cell *cell = &cells[places[i]];
+            double s = (double)t->moments[first + i].s;
             cell->r += (double)t->moments[first + i].r;
-            cell->s += (double)t->moments[first + i].s;
+            cell->s += s;
+            cell->q += s - 6 * s * s;
         }
     }
 }
-
-/* What rows tell beside their cells. */
-struct row_sums {
-    double q;       /* of k4 (sum of a^2)^2 */
-    double s1, s1e; /* of a^2 v and a^4 v */
-};
 
 static inline double weight_of(const struct interaction_test *t, uint64_t row)
 {
     return t->rows->weight != NULL ? (double)t->rows->weight[row] : 1;
 }
 
-static void add_pairs(const struct row_cells *c, double s, double *sketch)
-{
-    for (uint32_t j = 1; j < c->n; j++)
-        for (uint32_t k = 0; k < j; k++) {
-            uint32_t low = c->places[j], high = c->places[k];
-            if (low > high) {
-                low = c->places[k];
-                high = c->places[j];
-            }
-            uint64_t h = mix((uint64_t)low << 32 | high);
-            double x = c->shares[j] * c->shares[k] * s;
-            sketch[h & (SKETCH - 1)] += h >> 63 ? x : -x;
-        }
-}
-
-static void add_shared(const struct interaction_test *t, const struct layout *l, struct shared_cell *cells,
-                       double *sketch, struct row_sums *sums)
+static void add_shared(const struct interaction_test *t, const struct layout *l, struct shared_cell *cells)
 {
     struct row_cells c;
-    *sums = (struct row_sums){0};
     for (uint64_t row = 0; row < t->rows->n; row++) {
         double r = (double)t->moments[row].r, s = (double)t->moments[row].s, w = weight_of(t, row);
-        double squares = 0, wv = w > 0 ? s / w : 0;
-        if (w <= 0) continue;
+        double wv = w > 0 ? s / w : 0;
         find_row_cells(t, l, row, &c);
         for (uint32_t j = 0; j < c.n; j++) {
             struct shared_cell *cell = &cells[c.places[j]];
@@ -219,12 +202,7 @@ static void add_shared(const struct interaction_test *t, const struct layout *l,
             cell->s += x * x * s;
             cell->i += x * x * wv;
             cell->m += x * wv;
-            squares += x * x;
-            sums->s1e += x * x * x * x * s * w * w;
         }
-        sums->s1 += squares * s;
-        sums->q += squares * squares * (s * w * w - 6 * s * s);
-        if (c.n > 1) add_pairs(&c, s, sketch);
     }
 }
 
@@ -247,38 +225,99 @@ static uint32_t n_chunks(const struct interaction_test *t)
     return (uint32_t)((t->rows->n + CHUNK - 1) / CHUNK);
 }
 
-/* The moments of rows by their log-odds, and what all combinations of single values have in common. */
 static void refresh(struct interaction_test *t)
 {
-    double s1 = 0, q = 0, s1e = 0;
     threads_run(t->threads, refresh_rows, t, n_chunks(t));
-    for (uint64_t i = 0; i < t->rows->n; i++) {
-        double s = (double)t->moments[i].s, w = weight_of(t, i);
-        s1 += s;
-        s1e += s * w * w;
-        q += s * w * w - 6 * s * s;
-    }
-    t->s1 = s1;
-    t->q = q;
-    t->e = s1 > 0 ? s1e / s1 : 0;
 }
 
 /* ---- one combination ---- */
 
-/* Sums over cells. */
-struct cell_sums {
-    double t, s1, s2, s3, i2;
-    uint64_t n;
+struct sums {
+    double t, i2;   /* of g (R^2 - S), of g I^2 */
+    double squares; /* of 2 g^2 S^2, and what overlaps add */
+    double q, third;
+    uint64_t n_cells;
 };
 
-static inline void add_cell(struct cell_sums *sums, double r, double s, double i)
+/* e: mean square weight of the rows. */
+static inline void add_cell(struct sums *sums, double g, double r, double s, double i, double e)
 {
-    if (!(s > 0)) return;
-    sums->t += r * r - s;
-    sums->s2 += s * s;
-    sums->s3 += s * s * s;
-    sums->i2 += i * i;
-    sums->n++;
+    sums->t += g * (r * r - s);
+    sums->i2 += g * i * i;
+    sums->squares += 2 * g * g * s * s;
+    sums->third += g * g * g * s * (8 * s * s + 22 * e * s + e * e);
+    sums->n_cells++;
+}
+
+/* g_c, what a cell counts. */
+static inline double cell_weight(double s, double i)
+{
+    double ratio = i / s;
+    return ratio * ratio / (1 + EXPECTED_VARIANCE * ratio * i);
+}
+
+static void sum_plain(const struct interaction_test *t, const struct layout *l, struct plain_cell *cells,
+                      struct sums *sums)
+{
+    memset(cells, 0, l->n_cells * sizeof *cells);
+    add_plain(t, l, cells);
+    for (uint32_t c = 0; c < l->n_cells; c++) {
+        double s = cells[c].s, g;
+        if (!(s > 0)) continue;
+        g = cell_weight(s, s);
+        add_cell(sums, g, cells[c].r, s, s, 1);
+        sums->q += g * g * cells[c].q;
+    }
+}
+
+/* a_ic a_id v_i of all pairs of the row's cells, s being w^2 v. */
+static void add_overlaps(const struct row_cells *c, double s, double *sketch)
+{
+    for (uint32_t j = 1; j < c->n; j++)
+        for (uint32_t k = 0; k < j; k++) {
+            uint32_t low = c->places[j], high = c->places[k];
+            if (low > high) {
+                low = c->places[k];
+                high = c->places[j];
+            }
+            uint64_t h = mix((uint64_t)low << 32 | high);
+            double x = c->shares[j] * c->shares[k] * s;
+            sketch[h & (SKETCH - 1)] += h >> 63 ? x : -x;
+        }
+}
+
+/* What k4 and rows in several cells add to the variance. Shares times the root of the cell's g make T a plain
+ * sum of squares again. */
+static void sum_overlaps(const struct interaction_test *t, const struct layout *l,
+                         const struct shared_cell *cells, double *sketch, struct sums *sums)
+{
+    struct row_cells c;
+    if (sketch != NULL) memset(sketch, 0, SKETCH * sizeof *sketch);
+    for (uint64_t row = 0; row < t->rows->n; row++) {
+        double s = (double)t->moments[row].s, w = weight_of(t, row), squares = 0;
+        find_row_cells(t, l, row, &c);
+        for (uint32_t j = 0; j < c.n; j++) {
+            c.shares[j] *= sqrt(cells[c.places[j]].g);
+            squares += c.shares[j] * c.shares[j];
+        }
+        sums->q += squares * squares * (s * w * w - 6 * s * s);
+        if (c.n > 1) add_overlaps(&c, s, sketch);
+    }
+    for (uint32_t i = 0; sketch != NULL && i < SKETCH; i++) sums->squares += 4 * sketch[i] * sketch[i];
+}
+
+static void sum_shared(const struct interaction_test *t, const struct layout *l, struct shared_cell *cells,
+                       double *sketch, struct sums *sums)
+{
+    memset(cells, 0, l->n_cells * sizeof *cells);
+    add_shared(t, l, cells);
+    for (uint32_t c = 0; c < l->n_cells; c++) {
+        struct shared_cell *cell = &cells[c];
+        if (!(cell->s > 0)) continue;
+        cell->g = cell_weight(cell->s, cell->i);
+        add_cell(sums, cell->g, cell->r, cell->s, cell->i, t->mean_square_weight);
+    }
+    sum_overlaps(t, l, cells, sketch, sums);
 }
 
 /* The upper tail beyond z of a shifted gamma distribution of mean 0, variance 1 and this skewness. */
@@ -292,16 +331,14 @@ static double tail(double z, double skewness)
     return 0.5 * erfc(z * M_SQRT1_2);
 }
 
-static struct interaction_score conclude(const struct cell_sums *c, double overlaps, double q, double s1,
-                                         double e)
+static struct interaction_score conclude(const struct sums *sums)
 {
-    struct interaction_score score = {.chance = 1, .n_cells = c->n};
-    double squares = 2 * c->s2 + 4 * overlaps, variance = squares + q;
-    if (!(variance > 1e-9 * squares) || !(c->i2 > 0)) return score; /* nothing can vary */
-    double third = 8 * c->s3 + 22 * e * c->s2 + e * e * s1;
-    score.z = c->t / sqrt(variance);
-    score.variance = c->t / c->i2;
-    score.chance = tail(score.z, third / (variance * sqrt(variance)));
+    struct interaction_score score = {.chance = 1, .n_cells = sums->n_cells};
+    double variance = sums->squares + sums->q;
+    if (!(variance > 1e-9 * sums->squares) || !(sums->i2 > 0)) return score; /* nothing can vary */
+    score.z = sums->t / sqrt(variance);
+    score.variance = sums->t / sums->i2;
+    score.chance = tail(score.z, sums->third / (variance * sqrt(variance)));
     return score;
 }
 
@@ -310,25 +347,12 @@ void interaction_test_score(struct interaction_test *t, const struct interaction
 {
     struct layout l = lay_out(t, c);
     struct desk *desk = &t->desks[worker];
-    struct cell_sums sums = {0};
-    if (l.plain) {
-        struct plain_cell *cells = desk->cells;
-        memset(cells, 0, l.n_cells * sizeof *cells);
-        add_plain(t, &l, cells);
-        for (uint32_t i = 0; i < l.n_cells; i++) add_cell(&sums, cells[i].r, cells[i].s, cells[i].s);
-        *ret = conclude(&sums, 0, t->q, t->s1, t->e);
-        return;
-    }
-    struct shared_cell *cells = desk->cells;
-    struct row_sums rows;
-    double overlaps = 0;
-    memset(cells, 0, l.n_cells * sizeof *cells);
-    if (desk->sketch != NULL) memset(desk->sketch, 0, SKETCH * sizeof *desk->sketch);
-    add_shared(t, &l, cells, desk->sketch, &rows);
-    for (uint32_t i = 0; i < l.n_cells; i++) add_cell(&sums, cells[i].r, cells[i].s, cells[i].i);
-    for (uint32_t i = 0; desk->sketch != NULL && i < SKETCH; i++)
-        overlaps += desk->sketch[i] * desk->sketch[i];
-    *ret = conclude(&sums, overlaps, rows.q, rows.s1, rows.s1 > 0 ? rows.s1e / rows.s1 : 0);
+    struct sums sums = {0};
+    if (l.plain)
+        sum_plain(t, &l, desk->cells, &sums);
+    else
+        sum_shared(t, &l, desk->cells, desk->sketch, &sums);
+    *ret = conclude(&sums);
 }
 
 /* ---- taking effects out ---- */
@@ -365,13 +389,12 @@ static double one_step(double r, double s, double i, double m, double b, double 
 static double find_steps(struct interaction_test *t, const struct layout *l, double variance, float *effects)
 {
     struct desk *desk = &t->desks[0];
-    struct row_sums rows;
     double largest = 0;
     memset(desk->cells, 0, l->n_cells * (l->plain ? sizeof(struct plain_cell) : sizeof(struct shared_cell)));
     if (l->plain)
         add_plain(t, l, desk->cells);
     else
-        add_shared(t, l, desk->cells, desk->sketch, &rows);
+        add_shared(t, l, desk->cells);
     for (uint32_t c = 0; c < l->n_cells; c++) {
         double b = (double)effects[c], step;
         if (l->plain) {
@@ -437,6 +460,14 @@ static onnxd_status check(const struct interaction_rows *rows, onnxd_error *err)
     return ONNXD_OK;
 }
 
+static double mean_square_weight(const struct interaction_rows *rows)
+{
+    double sum = 0;
+    if (rows->weight == NULL) return 1;
+    for (uint64_t i = 0; i < rows->n; i++) sum += (double)rows->weight[i] * (double)rows->weight[i];
+    return sum / (double)rows->n;
+}
+
 /* Four places for each cell that a row could have, up to the largest table. */
 static uint32_t table_cells(uint64_t n_rows, uint64_t cells_a_row)
 {
@@ -478,6 +509,7 @@ onnxd_status interaction_test_create(const struct interaction_rows *rows, struct
     if (t == NULL) return error_set(err, ONNXD_ERR_NOMEM, "interactions: no memory");
     t->rows = rows;
     t->threads = threads;
+    t->mean_square_weight = mean_square_weight(rows);
     status = make_tables(t, err);
     if (status != ONNXD_OK) {
         interaction_test_free(t);

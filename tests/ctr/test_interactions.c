@@ -36,8 +36,7 @@ static struct interaction_score score_of(const struct interaction_rows *rows,
 
 /* ---- one combination ---- */
 
-/* R = (0.3, 0.5), S = (0.25 + 0.16, 0.09 + 0.24), so T = 0.09 + 0.25 - 0.74 and sum S^2 = 0.277;
- * Q = -0.125 + 0.0064 + 0.0414 - 0.1056. */
+/* R = (0.3, 0.5), S = (0.25 + 0.16, 0.09 + 0.24); Q = (-0.125 + 0.0064, 0.0414 - 0.1056) before g. */
 static void four_rows_score_as_by_hand(void **state)
 {
     (void)state;
@@ -46,8 +45,10 @@ static void four_rows_score_as_by_hand(void **state)
     struct interaction_field field = single("a", ids, 3);
     struct interaction_rows rows = {.n = 4, .p = p, .label = label, .fields = &field, .n_fields = 1};
     struct interaction_score s = score_of(&rows, (struct interaction_combination){{0}, 1});
-    assert_float_equal(s.z, -0.4 / sqrt(2 * 0.277 - 0.1828), 1e-5);
-    assert_float_equal(s.variance, -0.4 / 0.277, 1e-5);
+    double g = 1 / (1 + 0.0025 * 0.41), h = 1 / (1 + 0.0025 * 0.33);
+    double t = g * (0.09 - 0.41) + h * (0.25 - 0.33), squares = g * g * 0.41 * 0.41 + h * h * 0.33 * 0.33;
+    assert_float_equal(s.z, t / sqrt(2 * squares - g * g * 0.1186 - h * h * 0.0642), 1e-6);
+    assert_float_equal(s.variance, t / (g * 0.41 * 0.41 + h * 0.33 * 0.33), 1e-6);
     assert_int_equal(s.n_cells, 2);
 }
 
@@ -287,7 +288,7 @@ static void world_done(struct world *w)
     free(w->ids);
 }
 
-static const struct interactions_options defaults = {.threshold = 5, .max_found = 8, .triples = true};
+static const struct interactions_options defaults = {.threshold = 4, .max_found = 8, .triples = true};
 
 static struct interactions find(const struct interaction_rows *rows,
                                 const struct interactions_options *options, uint32_t n_threads)
