@@ -1,10 +1,12 @@
 #include "support/test.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -156,6 +158,68 @@ static void error_messages_stay_on_one_line(void **state)
     assert_int_equal(error_set(NULL, ONNXD_ERR_IO, "nobody listens"), ONNXD_ERR_IO);
 }
 
+static char *write_and_collect(const char *path, int read_fd)
+{
+    static char got[16];
+    onnxd_error err;
+    assert_ok(file_replace(path, "text", 4, &err), err);
+    ssize_t n = read(read_fd, got, sizeof got - 1);
+    got[n < 0 ? 0 : n] = 0;
+    return got;
+}
+
+/* A report may go to /dev/stdout: renaming a file over a device or a link would take it from everybody. */
+static void file_replace_leaves_pipes_and_links_where_they_are(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/file_XXXXXX", pipe_path[64], link_path[64], target[64];
+    struct stat st;
+    onnxd_error err;
+    assert_non_null(mkdtemp(folder));
+    snprintf(pipe_path, sizeof pipe_path, "%s/pipe", folder);
+    snprintf(link_path, sizeof link_path, "%s/link", folder);
+    snprintf(target, sizeof target, "%s/target", folder);
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    char *bytes = NULL;
+    size_t n = 0;
+    assert_fails(file_read(pipe_path, 9, &bytes, &n, &err), ONNXD_ERR_IO, err, "not a regular file");
+    int fd = open(pipe_path, O_RDWR);
+    assert_string_equal(write_and_collect(pipe_path, fd), "text");
+    assert_int_equal(stat(pipe_path, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    close(fd);
+    fd = open(target, O_RDWR | O_CREAT, 0600);
+    assert_int_equal(symlink("target", link_path), 0);
+    close(fd);
+    assert_ok(file_replace(link_path, "text", 4, &err), err);
+    assert_int_equal(lstat(link_path, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_ok(file_read(target, 9, &bytes, &n, &err), err);
+    assert_string_equal(bytes, "text");
+    free(bytes);
+    assert_fails(file_replace(folder, "text", 4, &err), ONNXD_ERR_IO, err, "Is a directory");
+    unlink(pipe_path);
+    unlink(link_path);
+    unlink(target);
+    rmdir(folder);
+}
+
+static void a_folder_is_locked_once(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/file_XXXXXX";
+    int first = -1, second = -1;
+    onnxd_error err;
+    assert_non_null(mkdtemp(folder));
+    assert_ok(file_lock_folder(folder, &first, &err), err);
+    assert_fails(file_lock_folder(folder, &second, &err), ONNXD_ERR_BUSY, err, folder);
+    close(first);
+    assert_ok(file_lock_folder(folder, &second, &err), err);
+    close(second);
+    rmdir(folder);
+    assert_fails(file_lock_folder(folder, &second, &err), ONNXD_ERR_IO, err, folder);
+}
+
 static void file_replace_then_read_gives_the_same_bytes(void **state)
 {
     (void)state;
@@ -246,6 +310,8 @@ int main(void)
         cmocka_unit_test(cgroup_quota_is_rounded_up),
         cmocka_unit_test(a_thread_is_bound_to_processors),
         cmocka_unit_test(error_messages_stay_on_one_line),
+        cmocka_unit_test(file_replace_leaves_pipes_and_links_where_they_are),
+        cmocka_unit_test(a_folder_is_locked_once),
         cmocka_unit_test(file_replace_then_read_gives_the_same_bytes),
         cmocka_unit_test(a_folder_is_made_once),
         cmocka_unit_test(threads_run_each_task_once),
