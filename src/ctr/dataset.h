@@ -28,7 +28,8 @@ enum dataset_header { DATASET_HEADER_AUTO, DATASET_HEADER_YES, DATASET_HEADER_NO
 typedef void (*dataset_progress_fn)(void *context, uint64_t n_rows, uint64_t at_bytes, uint64_t total_bytes);
 
 struct dataset_source {
-    const char *const *paths; /* read one after another; "-" is standard input, for a single pass */
+    const char *const *paths; /* read one after another; "-" is standard input, which as any pipe is
+                                 read but once: to encode records, not to learn from them */
     uint32_t n_paths;
     enum dataset_format format;   /* AUTO: by the first path's ending (record_formats.h), else csv */
     enum dataset_header header;   /* csv. AUTO: a header unless the plan has columns */

@@ -7,6 +7,7 @@
 struct record_format {
     const char *ending[3]; /* of file names, NULL behind the last */
     bool quotes;           /* a record goes on in the next line while a quoted field is open */
+    bool scans;            /* prepare reads all files even where a feature set is given */
     /* Once, before the first file: what only a look at all files can tell. May be NULL. */
     onnxd_status (*prepare)(struct record_reader *reader, onnxd_error *err);
     void (*done)(struct record_reader *reader); /* may be NULL */

@@ -188,4 +188,4 @@ static onnxd_status read(struct record_reader *reader, const char *line, size_t 
 }
 
 const struct record_format record_ipinyou = {
-    .ending = {".ipinyou"}, .prepare = prepare, .done = done, .head = head, .read = read};
+    .ending = {".ipinyou"}, .scans = true, .prepare = prepare, .done = done, .head = head, .read = read};

@@ -110,10 +110,11 @@ static onnxd_status next_text(struct record_reader *reader, const char **ret_lin
     return ONNXD_OK;
 }
 
-static bool is_blank(const char *line, size_t n)
+/* Nothing but blanks; separators say that there are fields. */
+static bool is_blank(const struct record_reader *reader, const char *line, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (line[i] != ' ' && line[i] != '\t') return false;
+        if ((line[i] != ' ' && line[i] != '\t') || line[i] == reader->separator) return false;
     return true;
 }
 
@@ -149,7 +150,7 @@ onnxd_status record_each_line(struct record_reader *reader,
         while (status == ONNXD_OK) {
             status = next_text(reader, &line, &n, err);
             if (status != ONNXD_OK || line == NULL) break;
-            if (is_blank(line, n)) continue;
+            if (is_blank(reader, line, n)) continue;
             status = check_text(line, n, err);
             if (status == ONNXD_OK) status = take(reader, line, n, err);
             if (status != ONNXD_OK) record_reader_blame(reader, err);
@@ -230,7 +231,7 @@ onnxd_status record_reader_next(struct record_reader *reader, const struct field
             close_file(reader);
             continue;
         }
-        if (is_blank(line, n)) continue;
+        if (is_blank(reader, line, n)) continue;
         status = take_line(reader, line, n, &taken, err);
         if (status != ONNXD_OK) {
             record_reader_blame(reader, err);
@@ -246,14 +247,20 @@ onnxd_status record_reader_next(struct record_reader *reader, const struct field
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
+/* Sizes of the files; those that are needed again must not be pipes. */
 static onnxd_status measure(struct record_reader *reader, onnxd_error *err)
 {
+    bool again = reader->set == NULL || reader->format->scans;
     for (uint32_t i = 0; i < reader->source->n_paths; i++) {
-        struct text_file file;
-        onnxd_status status = text_file_open(&file, reader->source->paths[i], max_line(reader), err);
+        const char *path = reader->source->paths[i];
+        struct text_measure file;
+        onnxd_status status = text_file_measure(path, &file, err);
         if (status != ONNXD_OK) return status;
+        if (again && file.once)
+            return error_set(err, ONNXD_ERR_ARGUMENT,
+                             "%.200s: it is read more than once, which a pipe cannot be; give a file",
+                             strcmp(path, "-") == 0 ? "standard input" : path);
         reader->total_bytes += file.total_bytes;
-        text_file_close(&file);
     }
     return ONNXD_OK;
 }

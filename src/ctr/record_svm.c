@@ -160,6 +160,21 @@ static onnxd_status scan(struct record_reader *reader, onnxd_error *err)
     return status == ONNXD_OK ? propose(reader, "features", PLAN_CATEGORIES, state->n_most, err) : status;
 }
 
+/* Indices that are numbers because the plan says so, though every value is 1. */
+static onnxd_status add_planned(struct record_reader *reader, onnxd_error *err)
+{
+    const struct svm_state *state = reader->state;
+    onnxd_status status = ONNXD_OK;
+    for (uint32_t i = 0; i < reader->plan->n_fields && !state->has_fields && status == ONNXD_OK; i++) {
+        const struct field_plan *field = &reader->plan->fields[i];
+        onnxd_string name = {field->name, strlen(field->name)};
+        bool is_number = field->role == PLAN_NUMBER || field->role == PLAN_WEIGHT;
+        if (is_number && is_digits(name) && map_get(&reader->by_name, name.data, name.len) == MAP_NONE)
+            status = record_add_name(reader, name.data, name.len, err);
+    }
+    return status;
+}
+
 /* ---- records ------------------------------------------------------------------------------------- */
 
 static onnxd_status prepare(struct record_reader *reader, bool has_fields, onnxd_error *err)
@@ -173,11 +188,16 @@ static onnxd_status prepare(struct record_reader *reader, bool has_fields, onnxd
     if (label == NULL) status = feature_plan_assign(reader->plan, label = "label", PLAN_LABEL, err);
     if (status == ONNXD_OK) status = record_add_name(reader, label, strlen(label), err);
     if (status != ONNXD_OK) return status;
-    if (reader->set == NULL) return scan(reader, err);
+    if (reader->set == NULL) {
+        status = scan(reader, err);
+        return status == ONNXD_OK ? add_planned(reader, err) : status;
+    }
     for (uint32_t i = 0; i < feature_set_n_fields(reader->set) && status == ONNXD_OK; i++) {
         const char *name = feature_set_field_name(reader->set, i);
         status = record_add_name(reader, name, strlen(name), err);
     }
+    const char *weight = feature_plan_named(reader->plan, PLAN_WEIGHT);
+    if (status == ONNXD_OK && weight != NULL) status = record_add_name(reader, weight, strlen(weight), err);
     return status;
 }
 
@@ -229,6 +249,8 @@ static enum plan_role role_of(const struct record_reader *reader, uint32_t i)
 {
     if (reader->set == NULL)
         return feature_plan_of(reader->plan, reader->names[i], strlen(reader->names[i])).role;
+    if (i - FEATURES == feature_set_n_fields(reader->set)) return PLAN_WEIGHT; /* which is no feature */
+    if (feature_set_is_dropped(reader->set, i - FEATURES)) return PLAN_DROP;
     switch (feature_set_field_kind(reader->set, i - FEATURES)) {
     case FEATURE_NUMBER: return PLAN_NUMBER;
     case FEATURE_CATEGORIES: return PLAN_CATEGORIES;
@@ -253,7 +275,7 @@ static onnxd_status take_entry(struct record_reader *reader, const struct svm_en
     if (i == MAP_NONE || i == LABEL) return ONNXD_OK;
     struct field_value *value = &reader->fields[i];
     enum plan_role role = role_of(reader, i);
-    if (role == PLAN_NUMBER) {
+    if (role == PLAN_NUMBER || role == PLAN_WEIGHT) {
         *value = (struct field_value){.kind = FIELD_NUMBER, .number = entry->number, .text = entry->value};
         return ONNXD_OK;
     }
@@ -277,10 +299,12 @@ static onnxd_status read_record(struct record_reader *reader, const char *line, 
     onnxd_string label = next_token(&at, end);
     if (label.len > 1 && label.data[0] == '+') label = (onnxd_string){label.data + 1, label.len - 1};
     if (label.len > 0 && label.data[0] == '#') return ONNXD_OK; /* a comment */
-    for (uint32_t i = FEATURES; i < reader->n_names; i++)
-        reader->fields[i] = role_of(reader, i) == PLAN_NUMBER
+    for (uint32_t i = FEATURES; i < reader->n_names; i++) {
+        enum plan_role role = role_of(reader, i);
+        reader->fields[i] = role == PLAN_NUMBER || role == PLAN_WEIGHT
                                 ? (struct field_value){.kind = FIELD_NUMBER, .text = {"0", 1}}
                                 : (struct field_value){.kind = FIELD_NULL};
+    }
     reader->fields[LABEL] = field_value_of_text(label.data, label.len);
     if (reader->fields[LABEL].kind == FIELD_NUMBER && reader->fields[LABEL].number == -1)
         reader->fields[LABEL] = field_value_of_text("0", 1);

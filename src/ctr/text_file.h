@@ -1,21 +1,31 @@
 /* ctr/text_file.h - lines of a text file that may be packed with gzip.
  *
- * Packed or plain is told by the content; several gzip members are one text. A packed file that ends early or
- * is damaged is ONNXD_ERR_FORMAT, which names it.
+ * Packed or plain is told by the content; several gzip members are one text, and zeros may follow the last. A
+ * packed file that ends early, is damaged or goes on with anything else is ONNXD_ERR_FORMAT, which names it.
  *
  * Ownership: lines are borrowed until the next call; the path must outlive the file.
  * Threads:   one at a time. */
 #ifndef CTR_TEXT_FILE_H
 #define CTR_TEXT_FILE_H
 
+#include <stdbool.h>
+
 #include "base/line_reader.h"
 
 struct text_file {
     struct line_reader lines;
-    void *gzip; /* zlib's, NULL: not open */
+    struct text_source *source; /* NULL: not open */
     const char *name;
     uint64_t total_bytes; /* of the file as it lies there; 0: not known */
 };
+
+struct text_measure {
+    uint64_t total_bytes; /* of the file as it lies there; 0: not known */
+    bool once;            /* a pipe: what was read is gone */
+};
+
+/* Looks without opening, which would wake a pipe's writer. Errors as of text_file_open. */
+ONNXD_MUST_USE onnxd_status text_file_measure(const char *path, struct text_measure *ret, onnxd_error *err);
 
 /* "-" is standard input. ONNXD_ERR_NOT_FOUND, ONNXD_ERR_IO, ONNXD_ERR_NOMEM. The struct must not move while
  * it is open. */

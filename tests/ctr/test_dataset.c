@@ -1,6 +1,8 @@
 /* Records out of files: formats, quoting, labels, damage. */
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -219,6 +221,16 @@ static void test_gzip_in_several_members(void **state)
     assert_ok(load(&source, "{\"label\":\"y\"}", &loaded, &err), err);
     assert_int_equal(loaded.totals.n_rows, 3);
     loaded_done(&loaded);
+    buf_append(&packed, "\0\0\0\0", 4); /* padding */
+    path = write_text("g.csv.gz", packed.data, packed.n);
+    assert_ok(load(&source, "{\"label\":\"y\"}", &loaded, &err), err);
+    assert_int_equal(loaded.totals.n_rows, 3);
+    loaded_done(&loaded);
+    buf_append(&packed, "u,1\n", 4); /* would be lost */
+    path = write_text("g.csv.gz", packed.data, packed.n);
+    assert_fails(load(&source, "{\"label\":\"y\"}", &loaded, &err), ONNXD_ERR_FORMAT, err,
+                 "g.csv.gz: line 5: damaged gzip data: something else follows it");
+    packed.n -= 8;
     path = write_text("g.csv.gz", packed.data, packed.n - 6);
     assert_fails(load(&source, "{\"label\":\"y\"}", &loaded, &err), ONNXD_ERR_FORMAT, err, "damaged gzip");
     packed.data[packed.n / 4] ^= 0x55;
@@ -363,6 +375,81 @@ static void test_libffm(void **state)
     loaded_done(&loaded);
 }
 
+/* What the plan says of an index holds, whatever its values. */
+static void test_libsvm_takes_weights_numbers_and_drops(void **state)
+{
+    struct loaded loaded = load_text(
+        "w.libsvm", "1 3:1 4:1 7:1 8:0.25\n0 3:1 4:1 8:2\n0 4:1 7:1\n",
+        "{\"defaults\":{\"min_count\":1},\"weight\":\"8\",\"drop\":[\"features\"],"
+        "\"fields\":[{\"name\":\"7\",\"kind\":\"number\",\"normalise\":\"as-is\"}]}");
+    (void)state;
+    assert_int_equal(feature_set_n_columns(loaded.set), 1);
+    assert_true(encoded_row(&loaded.rows, 0)[0] == 1 && encoded_row(&loaded.rows, 1)[0] == 0);
+    assert_true(encoded_weight(&loaded.rows, 0) == 0.25f && encoded_weight(&loaded.rows, 1) == 2);
+    assert_true(encoded_weight(&loaded.rows, 2) == 0); /* what a line leaves out */
+    loaded_done(&loaded);
+    loaded = load_text("w.ffm", "1 0:5:1 1:8:1 1:9:1 2:0:1.5\n0 0:6:1 1:9:1 2:0:3\n",
+                       "{\"defaults\":{\"min_count\":1},\"weight\":\"2\",\"drop\":[\"1\"]}");
+    assert_int_equal(feature_set_n_columns(loaded.set), 1);
+    assert_true(encoded_weight(&loaded.rows, 0) == 1.5f && encoded_weight(&loaded.rows, 1) == 3);
+    loaded_done(&loaded);
+}
+
+/* A row of missing values is a row: predictions must not slip against their records. */
+static void test_rows_of_separators_are_rows(void **state)
+{
+    struct loaded loaded = load_text("t.csv", "a,y\nx,1\nx,0\n", "{\"label\":\"y\"}");
+    struct dataset_source source = {.n_paths = 1};
+    struct feature_plan *plan = NULL;
+    struct encoded_writer *writer = NULL;
+    struct dataset_totals totals;
+    onnxd_error err;
+    (void)state;
+    assert_ok(dataset_plan_of(loaded.set, &plan, &err), err);
+    assert_ok(encoded_writer_create(scratch("rows4"), 1, &writer, &err), err);
+    const char *path = write_text("t.tsv", "a\tb\nx\tz\n\t \n\n  \nx\tz\n", 19);
+    source.paths = &path;
+    assert_ok(dataset_encode(&source, loaded.set, plan, writer, &totals, &err), err);
+    assert_int_equal(totals.n_rows, 3);
+    encoded_writer_free(writer);
+    feature_plan_free(plan);
+    loaded_done(&loaded);
+}
+
+/* Learning reads twice, so a pipe is refused at once; encoding reads once and does. */
+static void test_pipes_are_read_once(void **state)
+{
+    struct loaded loaded = load_text("f.csv", "a,y\nk,1\nk,0\n", "{\"label\":\"y\"}");
+    char pipe_path[128];
+    const char *path = pipe_path;
+    struct dataset_source source = {.paths = &path, .n_paths = 1};
+    struct feature_plan *plan = NULL;
+    struct feature_set *set = NULL;
+    struct encoded_writer *writer = NULL;
+    struct dataset_totals totals;
+    onnxd_error err;
+    (void)state;
+    snprintf(pipe_path, sizeof pipe_path, "%s/pipe.csv", folder);
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    assert_ok(dataset_plan_of(loaded.set, &plan, &err), err);
+    assert_fails(dataset_learn(&source, plan, &set, &err), ONNXD_ERR_ARGUMENT, err,
+                 "pipe.csv: it is read more");
+    path = "-";
+    assert_fails(dataset_learn(&source, plan, &set, &err), ONNXD_ERR_ARGUMENT, err, "standard input: it is");
+    path = pipe_path;
+    int fd = open(pipe_path, O_RDWR); /* keeps the text there while nobody else has it open */
+    assert_int_equal(write(fd, "a,y\nk,1\nk,1\n", 12), 12);
+    assert_ok(encoded_writer_create(scratch("rows3"), 1, &writer, &err), err);
+    source.max_rows = 2; /* the pipe has a writer still, so it has no end */
+    assert_ok(dataset_encode(&source, loaded.set, plan, writer, &totals, &err), err);
+    assert_int_equal(totals.n_positives, 2);
+    close(fd);
+    unlink(pipe_path);
+    encoded_writer_free(writer);
+    feature_plan_free(plan);
+    loaded_done(&loaded);
+}
+
 /* 6 June 2013 was a Thursday. */
 static void test_ipinyou(void **state)
 {
@@ -476,6 +563,9 @@ int main(void)
         cmocka_unit_test(test_files_must_agree),
         cmocka_unit_test(test_libsvm),
         cmocka_unit_test(test_libffm),
+        cmocka_unit_test(test_libsvm_takes_weights_numbers_and_drops),
+        cmocka_unit_test(test_rows_of_separators_are_rows),
+        cmocka_unit_test(test_pipes_are_read_once),
         cmocka_unit_test(test_ipinyou),
         cmocka_unit_test(test_census),
         cmocka_unit_test(test_simulated_log),
