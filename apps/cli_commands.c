@@ -1,5 +1,6 @@
 #include "cli_commands.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ int cli_dispatch(const char *program, const char *kind, const struct cli_subcomm
                  char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "";
+    signal(SIGXFSZ, SIG_IGN); /* a file past the limit on sizes is an error of write, told as any other */
     if (cli_print_commands_manual(program, kind, list, n, argc, argv)) return CLI_EXIT_OK;
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
         print_list(program, kind, list, n);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -14,7 +15,15 @@ enum { MAX_SCHEMA_BYTES = 16 << 20, MAX_PATH = 4096 };
 static onnxd_status assign(struct feature_plan *plan, const char *names, enum plan_role role,
                            onnxd_error *err)
 {
-    return names == NULL ? ONNXD_OK : feature_plan_assign(plan, names, role, err);
+    if (names == NULL) return ONNXD_OK;
+    onnxd_status status = feature_plan_assign(plan, names, role, err);
+    if (status != ONNXD_OK) error_prefix(err, "'%.100s': ", names);
+    return status;
+}
+
+static onnxd_status choose(struct feature_plan *plan, const char *name, enum plan_role role, onnxd_error *err)
+{
+    return name == NULL ? ONNXD_OK : feature_plan_choose(plan, name, role, err);
 }
 
 /* What both a fresh plan and one of a set take from the options. */
@@ -53,8 +62,8 @@ onnxd_status data_plan(const struct data_options *o, struct feature_plan **ret_p
         if (o->normal > 0) plan->other.normal = (enum plan_normal)o->normal;
         status = apply_common(o, plan, err);
     }
-    if (status == ONNXD_OK) status = assign(plan, o->label, PLAN_LABEL, err);
-    if (status == ONNXD_OK) status = assign(plan, o->weight, PLAN_WEIGHT, err);
+    if (status == ONNXD_OK) status = choose(plan, o->label, PLAN_LABEL, err);
+    if (status == ONNXD_OK) status = choose(plan, o->weight, PLAN_WEIGHT, err);
     if (status == ONNXD_OK) status = assign(plan, o->drop, PLAN_DROP, err);
     if (status == ONNXD_OK) status = assign(plan, o->numbers, PLAN_NUMBER, err);
     if (status == ONNXD_OK) status = assign(plan, o->multi, PLAN_CATEGORIES, err);
@@ -71,13 +80,42 @@ onnxd_status data_plan_of_set(const struct data_options *o, const struct feature
     struct feature_plan *plan = NULL;
     onnxd_status status = dataset_plan_of(set, &plan, err);
     if (status == ONNXD_OK) status = apply_common(o, plan, err);
-    if (status == ONNXD_OK) status = assign(plan, o->label, PLAN_LABEL, err);
-    if (status == ONNXD_OK) status = assign(plan, o->weight, PLAN_WEIGHT, err);
+    if (status == ONNXD_OK) status = choose(plan, o->label, PLAN_LABEL, err);
+    if (status == ONNXD_OK) status = choose(plan, o->weight, PLAN_WEIGHT, err);
     if (status == ONNXD_OK)
         *ret_plan = plan;
     else
         feature_plan_free(plan);
     return status;
+}
+
+static bool same_file(const struct stat *a, const char *path)
+{
+    struct stat b;
+    return strcmp(path, "-") != 0 && stat(path, &b) == 0 && a->st_dev == b.st_dev && a->st_ino == b.st_ino;
+}
+
+onnxd_status data_check_output(const struct data_options *o, const char *model, const char *output,
+                               onnxd_error *err)
+{
+    struct stat st;
+    if (output == NULL || strcmp(output, "-") == 0) return ONNXD_OK;
+    if (stat(output, &st) == 0) {
+        bool taken = S_ISREG(st.st_mode) && same_file(&st, model);
+        for (uint32_t i = 0; S_ISREG(st.st_mode) && i < o->data.n; i++)
+            taken = taken || same_file(&st, o->data.items[i]);
+        if (taken)
+            return error_set(err, ONNXD_ERR_ARGUMENT, "%s: would be written over, and is read here", output);
+        if (S_ISDIR(st.st_mode)) return error_set(err, ONNXD_ERR_IO, "%s: %s", output, strerror(EISDIR));
+        return access(output, W_OK) == 0 ? ONNXD_OK
+                                         : error_set(err, ONNXD_ERR_IO, "%s: %s", output, strerror(errno));
+    }
+    char folder[MAX_PATH] = ".";
+    const char *slash = strrchr(output, '/');
+    if (slash != NULL)
+        snprintf(folder, sizeof folder, "%.*s", slash == output ? 1 : (int)(slash - output), output);
+    if (access(folder, W_OK) == 0) return ONNXD_OK;
+    return error_set(err, ONNXD_ERR_IO, "%s: %s", output, strerror(errno));
 }
 
 static void tell(void *context, uint64_t n_rows, uint64_t at_bytes, uint64_t total_bytes)

@@ -38,7 +38,7 @@ struct data_options {
         {"max-rows", CLI_U64, DATA_AT(type, max_rows), "N", "rows to read; 0 reads all"},                    \
     {                                                                                                        \
         "max-line", CLI_BYTES, DATA_AT(type, max_line_bytes), "BYTES", "the longest line that is read",      \
-            .min = 1024                                                                                      \
+            .min = 1024, .max = 1 << 30                                                                      \
     }
 
 /* What is made of their fields. */
@@ -53,13 +53,28 @@ struct data_options {
          "fields that hold many values, such as user tags"},                                                \
         {"normal", CLI_CHOICE, DATA_AT(type, normal),                                                       \
          "default|standard|log|minmax|quantile|quantile+log|none", "how numbers become inputs"},            \
-        {"buckets", CLI_U32, DATA_AT(type, buckets), "N", "of quantiles; 0: the schema's", .max = 10000},   \
+        {"buckets",                                                                                         \
+         CLI_U32,                                                                                           \
+         DATA_AT(type, buckets),                                                                            \
+         "N",                                                                                               \
+         "of quantiles; 0: the schema's",                                                                   \
+         .max = PLAN_MAX_BUCKETS},                                                                          \
         {"min-count", CLI_U32, DATA_AT(type, min_count), "N", "rarer values are unknown; 0: the schema's"}, \
-        {"max-values", CLI_U32, DATA_AT(type, max_values), "N", "most values of a field; 0: the schema's"}, \
-        {"hash", CLI_U32, DATA_AT(type, hash), "N", "hash values into so many buckets; 0: vocabularies"},   \
+        {"max-values",                                                                                      \
+         CLI_U32,                                                                                           \
+         DATA_AT(type, max_values),                                                                         \
+         "N",                                                                                               \
+         "most values of a field; 0: the schema's",                                                         \
+         .max = FEATURE_MAX_IDS - 2},                                                                       \
+        {"hash",                                                                                            \
+         CLI_U32,                                                                                           \
+         DATA_AT(type, hash),                                                                               \
+         "N",                                                                                               \
+         "hash values into so many buckets; 0: vocabularies",                                               \
+         .max = FEATURE_MAX_IDS - 1},                                                                       \
     {                                                                                                       \
         "slots", CLI_U32, DATA_AT(type, slots), "N",                                                        \
-            "values of a many-valued field that count; 0: the schema's", .max = 1024                        \
+            "values of a many-valued field that count; 0: the schema's", .max = FEATURE_MAX_COLUMNS         \
     }
 
 /* The plan that schema and options make. The caller frees it. */
@@ -69,6 +84,11 @@ ONNXD_MUST_USE onnxd_status data_plan(const struct data_options *o, struct featu
 /* The plan of a learnt set, for data to be judged or answered, with the options over it. */
 ONNXD_MUST_USE onnxd_status data_plan_of_set(const struct data_options *o, const struct feature_set *set,
                                              struct feature_plan **ret_plan, onnxd_error *err);
+
+/* Refuses to write over the data or the model, and what cannot be written, before anything was done.
+ * output NULL or "-": nothing to see. ONNXD_ERR_ARGUMENT, ONNXD_ERR_IO. */
+ONNXD_MUST_USE onnxd_status data_check_output(const struct data_options *o, const char *model,
+                                              const char *output, onnxd_error *err);
 
 /* The records, their reading told by `progress`. */
 struct dataset_source data_source(const struct data_options *o, struct cli_progress *progress);

@@ -60,6 +60,7 @@ static onnxd_status write_reports(const struct eval_command *o, const char *mode
     buf_init(&text, MAX_REPORT_BYTES);
     evaluation_text(e, &text);
     fwrite(text.data, 1, text.n, stdout);
+    fflush(stdout); /* JSON may go to /dev/stdout, too */
     buf_reset(&text);
     if (o->json != NULL) {
         status = evaluation_json(e, &source, &text, err);
@@ -91,10 +92,14 @@ int deepfm_train_eval_main(int argc, char **argv)
     int result = cli_parse(&command, argc, argv, &o, &n);
     if (result != CLI_GO_ON) return result;
     if (o.data.data.n == 0) return cli_usage_error(&command, "--data is missing");
-    onnxd_status status = served_deepfm_open(argv[1], &o.model, &served, &err);
+    onnxd_status status = data_check_output(&o.data, argv[1], o.json, &err);
+    if (status == ONNXD_OK) status = data_check_output(&o.data, argv[1], o.html, &err);
+    if (status == ONNXD_OK) status = served_deepfm_open(argv[1], &o.model, &served, &err);
     if (status == ONNXD_OK) status = data_encode_apart(&o.data, served.set, true, &rows, &totals, &err);
-    if (status == ONNXD_OK)
+    if (status == ONNXD_OK) {
         status = evaluation_run(served.scorer, served.set, &rows, &o.evaluation, &evaluation, &err);
+        if (status != ONNXD_OK) error_prefix(&err, "%.200s: ", o.data.data.items[0]);
+    }
     if (status == ONNXD_OK) status = write_reports(&o, argv[1], &evaluation, &err);
     evaluation_done(&evaluation);
     encoded_rows_done(&rows);

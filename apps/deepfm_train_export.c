@@ -39,7 +39,8 @@ int deepfm_train_export_main(int argc, char **argv)
     uint32_t n = 0;
     int result = cli_parse(&command, argc, argv, &o, &n);
     if (result != CLI_GO_ON) return result;
-    onnxd_status status = train_files_of(argv[1], &files, &err);
+    onnxd_status status = train_check_name(o.name, &err);
+    if (status == ONNXD_OK) status = train_files_of(argv[1], &files, &err);
     if (status == ONNXD_OK) status = fit_read_head(files.checkpoint, &head, &err);
     if (status == ONNXD_OK) status = train_read_features(files.features, &set, &err);
     if (status == ONNXD_OK) status = ctr_shape_init(&shape, set, &head.net, &err);

@@ -13,6 +13,8 @@
 
 #define MAX_MODEL_BYTES ((size_t)1 << 31)
 
+enum { MAX_NAME = 200 }; /* with the longest ending it is a file's name anywhere */
+
 __attribute__((format(printf, 3, 4))) static onnxd_status make_path(char *out, onnxd_error *err,
                                                                     const char *format, ...)
 {
@@ -32,6 +34,18 @@ onnxd_status train_files_of(const char *folder, struct train_files *f, onnxd_err
     if (status == ONNXD_OK) status = make_path(f->all, err, "%s/all.rows", folder);
     if (status == ONNXD_OK) status = make_path(f->checkpoint, err, "%s/checkpoint", folder);
     return status;
+}
+
+onnxd_status train_check_name(const char *name, onnxd_error *err)
+{
+    if (name == NULL) return ONNXD_OK;
+    size_t n = strlen(name);
+    bool good = n > 0 && n <= MAX_NAME && strchr(name, '/') == NULL;
+    for (size_t i = 0; i < n && good; i++) good = (unsigned char)name[i] >= ' ' && name[i] != 0x7f;
+    return good ? ONNXD_OK
+                : error_set(err, ONNXD_ERR_ARGUMENT,
+                            "--name '%.60s': expected 1 to %d bytes without slashes and control characters",
+                            name, MAX_NAME);
 }
 
 onnxd_status train_write_features(const struct feature_set *set, const char *path, onnxd_error *err)

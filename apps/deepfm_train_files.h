@@ -17,6 +17,11 @@ struct train_files {
 ONNXD_MUST_USE onnxd_status train_files_of(const char *folder, struct train_files *ret_files,
                                            onnxd_error *err);
 
+/* Whether --name can be part of a file's name, asked before the work and not behind it. NULL can.
+ * ONNXD_ERR_ARGUMENT.
+ */
+ONNXD_MUST_USE onnxd_status train_check_name(const char *name, onnxd_error *err);
+
 ONNXD_MUST_USE onnxd_status train_write_features(const struct feature_set *set, const char *path,
                                                  onnxd_error *err);
 ONNXD_MUST_USE onnxd_status train_read_features(const char *path, struct feature_set **ret_set,

@@ -188,11 +188,14 @@ static onnxd_status prepare(const struct fit_command *o, const struct train_file
 
 /* ---- training ---- */
 
+/* rows_s 0: every batch was followed by a validation, so there is no telling. */
 static void tell_look(const struct fit *fit, double rows_s)
 {
     const struct fit_point *p = &fit->points[fit->n_points - 1];
-    fprintf(stderr, "epoch %.2f  %.0f rows/s  training loss %.5f  validation loss %.5f  AUC %.5f%s\n",
-            p->epoch, rows_s, p->train_loss, p->valid_loss, p->valid_auc, fit->n_worse == 0 ? "  best" : "");
+    fprintf(stderr, "epoch %.2f", p->epoch);
+    if (rows_s > 0) fprintf(stderr, "  %.0f rows/s", rows_s);
+    fprintf(stderr, "  training loss %.5f  validation loss %.5f  AUC %.5f%s\n", p->train_loss, p->valid_loss,
+            p->valid_auc, fit->n_worse == 0 ? "  best" : "");
 }
 
 /* Until it is finished or interrupted. */
@@ -201,26 +204,31 @@ static onnxd_status train(struct fit *fit, const struct fit_command *o, const st
 {
     struct cli_progress progress = cli_progress_start("rows", true);
     uint64_t whole = row_order_n(&fit->order) * fit->options.max_epochs, begun = fit->n_rows;
-    uint64_t train_ns = 0, saved_ns = monotonic_ns();
+    uint64_t train_ns = 0, n_timed = 0, saved_ns = monotonic_ns();
     char note[80] = "";
     onnxd_status status = ONNXD_OK;
     progress.note = note;
     while (status == ONNXD_OK && !fit->finished && !interrupted) {
         bool looked = false;
-        uint64_t start_ns = monotonic_ns();
+        uint64_t start_ns = monotonic_ns(), before = fit->n_rows;
         status = fit_batch(fit, &looked, err);
         uint64_t now_ns = monotonic_ns();
-        if (!looked) train_ns += now_ns - start_ns; /* predicting the validation rows is no training */
+        if (!looked) { /* predicting the validation rows is no training */
+            train_ns += now_ns - start_ns;
+            n_timed += fit->n_rows - before;
+        }
         if (status != ONNXD_OK) break;
         if (looked) {
             const struct fit_point *p = &fit->points[fit->n_points - 1];
             snprintf(note, sizeof note, "loss %.4f, AUC %.4f", p->valid_loss, p->valid_auc);
             if (progress.shown) fprintf(stderr, "\r\x1b[K");
-            tell_look(fit, (double)(fit->n_rows - begun) / ((double)train_ns / 1e9));
+            tell_look(fit, train_ns > 0 ? (double)n_timed / ((double)train_ns / NS_PER_S) : 0);
         }
-        cli_progress_update(&progress, fit->n_rows - begun, fit->n_rows, whole);
+        cli_progress_update(&progress, fit->n_rows - begun, fit->n_rows - begun, whole - begun);
         if (o->checkpoint_s > 0 && now_ns - saved_ns > o->checkpoint_s * NS_PER_S && !fit->finished) {
-            status = fit_save(fit, files->checkpoint, err);
+            if (fit_save(fit, files->checkpoint, err) != ONNXD_OK)
+                fprintf(stderr, "warning: no checkpoint: %s\n",
+                        err->message); /* the training is worth more */
             saved_ns = monotonic_ns();
         }
     }
@@ -234,8 +242,8 @@ static onnxd_status finish(struct fit *fit, const struct fit_command *o, const s
     char path[TRAIN_MAX_PATH];
     double sampled = fit->offset;
     onnxd_status status = fit_finish(fit, err);
-    if (status == ONNXD_OK) status = fit_save(fit, files->checkpoint, err);
     if (status == ONNXD_OK) status = train_write_model(fit, set, o->out, o->name, path, err);
+    if (status == ONNXD_OK) status = fit_save(fit, files->checkpoint, err);
     if (status != ONNXD_OK) return status;
     const struct fit_point *best = &fit->best_point;
     printf("best at epoch %.2f: validation AUC %.5f, log loss %.5f\n", best->epoch, best->valid_auc,
@@ -310,8 +318,11 @@ int deepfm_train_fit_main(int argc, char **argv)
         return cli_usage_error(&command, "--data is missing");
     o.fit.step.optimiser = (enum deepfm_optimiser)o.optimiser;
     o.fit.step.ftrl = o.linear_optimiser == 1;
-    onnxd_status status = train_files_of(o.out, &files, &err);
+    int lock = -1;
+    onnxd_status status = train_check_name(o.name, &err);
+    if (status == ONNXD_OK) status = train_files_of(o.out, &files, &err);
     if (status == ONNXD_OK) status = file_make_folder(o.out, &err);
+    if (status == ONNXD_OK) status = file_lock_folder(o.out, &lock, &err); /* to the end of the process */
     if (status == ONNXD_OK) status = fit_all(&o, &files, &stopped, &err);
     if (status != ONNXD_OK) return cli_fail(command.name, &err);
     if (!stopped) return CLI_EXIT_OK;

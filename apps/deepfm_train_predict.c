@@ -87,7 +87,8 @@ int deepfm_train_predict_main(int argc, char **argv)
     int result = cli_parse(&command, argc, argv, &o, &n);
     if (result != CLI_GO_ON) return result;
     if (o.data.data.n == 0) return cli_usage_error(&command, "--data is missing");
-    onnxd_status status = served_deepfm_open(argv[1], &o.model, &served, &err);
+    onnxd_status status = data_check_output(&o.data, argv[1], o.output, &err);
+    if (status == ONNXD_OK) status = served_deepfm_open(argv[1], &o.model, &served, &err);
     if (status == ONNXD_OK) status = data_encode_apart(&o.data, served.set, false, &rows, &totals, &err);
     if (status == ONNXD_OK) status = predict(&o, &served, &rows, &err);
     if (status == ONNXD_OK && totals.n_unknowns > 0)

@@ -15,8 +15,8 @@ static onnxd_status check_label(const struct record_reader *reader, bool needed,
     if (!needed) return ONNXD_OK;
     if (label == NULL)
         return error_set(err, ONNXD_ERR_ARGUMENT,
-                         "no field is named as the label; the records have: %.100s, ...",
-                         reader->n_names > 0 ? reader->names[0] : "");
+                         "%.200s: no field is named as the label; the records have: %.100s, ...",
+                         reader->source->paths[0], reader->n_names > 0 ? reader->names[0] : "");
     if (map_get(&reader->by_name, label, strlen(label)) != MAP_NONE) return ONNXD_OK;
     return error_set(err, ONNXD_ERR_NOT_FOUND, "%.200s: there is no column '%.60s', the label",
                      reader->source->paths[0], label);
@@ -42,7 +42,10 @@ onnxd_status dataset_learn(const struct dataset_source *source, struct feature_p
         record_reader_blame(reader, err);
         break;
     }
-    if (status == ONNXD_OK) status = feature_learner_finish(learner, ret_set, err);
+    if (status == ONNXD_OK) {
+        status = feature_learner_finish(learner, ret_set, err);
+        if (status != ONNXD_OK) error_prefix(err, "%.200s: ", source->paths[0]);
+    }
     feature_learner_free(learner);
     record_reader_close(reader);
     return status;
@@ -109,9 +112,11 @@ static onnxd_status read_label(const struct encoder *e, const struct field_value
         *ret = (float)value->number;
         return ONNXD_OK;
     }
-    return error_set(err, ONNXD_ERR_FORMAT, "label '%.60s': expected 0 or 1, got '%.*s'%s",
-                     e->reader->names[e->label], text.len < 60 ? (int)text.len : 60, text.data,
-                     positive == NULL ? "; another text of positive rows can be named" : "");
+    if (positive != NULL)
+        return error_set(err, ONNXD_ERR_FORMAT, "label '%.60s' is empty", e->reader->names[e->label]);
+    return error_set(err, ONNXD_ERR_FORMAT,
+                     "label '%.60s': expected 0 or 1, got '%.*s'; another text of positive rows can be named",
+                     e->reader->names[e->label], text.len < 60 ? (int)text.len : 60, text.data);
 }
 
 static onnxd_status read_weight(const struct encoder *e, const struct field_value *value, float *ret,
@@ -154,7 +159,7 @@ static onnxd_status encode_all(struct encoder *e, struct encoded_writer *writer,
         if (e->n_mapped == 0 && (status = map_names(e, err)) != ONNXD_OK) return status;
         status = encode_record(e, record, writer, totals, err);
         if (status == ONNXD_OK) continue;
-        record_reader_blame(e->reader, err);
+        if (status != ONNXD_ERR_IO) record_reader_blame(e->reader, err); /* a full disk is not the record's */
         return status;
     }
     totals->has_labels = e->label != MAP_NONE;

@@ -46,8 +46,7 @@ static onnxd_status check(const struct fit_options *o, onnxd_error *err)
 
 static onnxd_status read_valid_labels(struct fit *fit, onnxd_error *err)
 {
-    uint64_t n = fit->valid->n_rows;
-    double positive = 0;
+    uint64_t n = fit->valid->n_rows, n_counted = 0, n_positive = 0; /* counted: of a weight above 0 */
     fit->logits = malloc((n + 1) * sizeof(float));
     fit->valid_label = malloc((n + 1) * sizeof(float));
     fit->valid_weight = malloc((n + 1) * sizeof(float));
@@ -56,12 +55,14 @@ static onnxd_status read_valid_labels(struct fit *fit, onnxd_error *err)
     for (uint64_t i = 0; i < n; i++) {
         fit->valid_label[i] = encoded_label(fit->valid, i);
         fit->valid_weight[i] = encoded_weight(fit->valid, i);
-        positive += fit->valid_label[i];
+        n_counted += fit->valid_weight[i] > 0;
+        n_positive += fit->valid_weight[i] > 0 && fit->valid_label[i] >= 0.5f;
     }
-    if (!(positive > 0 && positive < (double)n))
+    if (n_positive == 0 || n_positive == n_counted)
         return error_set(err, ONNXD_ERR_RANGE,
-                         "validation rows: %.0f positive of %llu; both classes are needed", positive,
-                         (unsigned long long)n);
+                         "validation rows: %llu positive of %llu%s; both classes are needed",
+                         (unsigned long long)n_positive, (unsigned long long)n_counted,
+                         n_counted < n ? " whose weight is above 0" : "");
     return ONNXD_OK;
 }
 

@@ -49,7 +49,7 @@ static onnxd_status check_plan(const struct feature_plan *plan, const char *cons
         if (field->role == PLAN_LABEL || field->role == PLAN_WEIGHT || is_among(field->name, names, n_names))
             continue;
         return error_set(err, ONNXD_ERR_NOT_FOUND,
-                         "the records have no field '%.60s', which the schema names", field->name);
+                         "the records have no field '%.60s', which schema or options name", field->name);
     }
     return ONNXD_OK;
 }
@@ -177,13 +177,19 @@ static onnxd_status make_vocabulary(struct feature_set *set, struct learned_fiel
     return feature_build_values(set, field, values, n, err);
 }
 
+/* What a spread is divided by; 0 where it is beyond any number. */
+static double factor_of(double spread)
+{
+    return spread > 0 && isfinite(1 / spread) ? 1 / spread : 1;
+}
+
 static struct number_rule rule_of(enum plan_normal normal, const struct number_sketch *sketch)
 {
     struct number_rule rule = {.multiply = 1, .low = -INFINITY, .high = INFINITY};
     if (normal == PLAN_MINMAX) {
         double range = sketch->max - sketch->min;
         rule.subtract = sketch->min;
-        rule.multiply = range > 0 && isfinite(1 / range) ? 1 / range : 1;
+        rule.multiply = factor_of(range);
         rule.low = 0;
         rule.high = 1;
         rule.missing = (sketch->plain.mean - rule.subtract) * rule.multiply;
@@ -194,7 +200,7 @@ static struct number_rule rule_of(enum plan_normal normal, const struct number_s
         const struct number_moments *moments = rule.log ? &sketch->log : &sketch->plain;
         double deviation = number_moments_deviation(moments, sketch->n);
         rule.subtract = moments->mean;
-        rule.multiply = deviation > 0 && isfinite(1 / deviation) ? 1 / deviation : 1;
+        rule.multiply = factor_of(deviation);
     }
     return rule;
 }
@@ -207,7 +213,7 @@ static onnxd_status make_number(struct feature_set *set, struct learned_field *f
     field->has_number = normal != PLAN_QUANTILE;
     field->has_buckets = normal == PLAN_QUANTILE || normal == PLAN_QUANTILE_LOG;
     field->rule = rule_of(normal, sketch);
-    if (!isfinite(field->rule.subtract) || !isfinite(field->rule.missing))
+    if (!isfinite(field->rule.subtract) || !isfinite(field->rule.missing) || field->rule.multiply == 0)
         return error_set(err, ONNXD_ERR_RANGE, "field '%.60s': its numbers are too large to be normalised",
                          from->name);
     if (!field->has_buckets) return ONNXD_OK;

@@ -1,5 +1,6 @@
 #include "features/feature_plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,8 +9,6 @@
 #include "json/json_reader.h"
 
 #define PLAN_MAX_BYTES ((size_t)16 << 20)
-
-enum { MAX_BUCKETS = 4096 };
 
 static const char *const default_marks[] = {"?", "nan", "NaN", "null", "NULL", "\\N"};
 
@@ -79,7 +78,7 @@ static onnxd_status plan_field(struct feature_plan *plan, const char *name, size
         return ONNXD_OK;
     }
     if (n == 0 || memchr(name, 0, n) != NULL)
-        return error_set(err, ONNXD_ERR_ARGUMENT, "a field needs a name without NUL");
+        return error_set(err, ONNXD_ERR_ARGUMENT, "a field's name is empty or holds a NUL");
     if (plan->n_fields == FEATURE_MAX_FIELDS)
         return error_set(err, ONNXD_ERR_LIMIT, "more than %u fields", FEATURE_MAX_FIELDS);
     if (plan->n_fields == plan->capacity) {
@@ -108,8 +107,21 @@ static onnxd_status set_role(struct feature_plan *plan, const char *name, size_t
     }
     onnxd_status status = plan_field(plan, name, n, ret_field, err);
     if (status != ONNXD_OK) return status;
+    enum plan_role old = (*ret_field)->role;
+    if ((old == PLAN_LABEL || old == PLAN_WEIGHT) && role != old)
+        return error_set(err, ONNXD_ERR_ARGUMENT, "field '%.60s' is the %s and cannot be anything else",
+                         (*ret_field)->name, old == PLAN_LABEL ? "label" : "weight");
     (*ret_field)->role = role;
     return ONNXD_OK;
+}
+
+onnxd_status feature_plan_choose(struct feature_plan *plan, const char *name, enum plan_role role,
+                                 onnxd_error *err)
+{
+    for (uint32_t i = 0; i < plan->n_fields; i++)
+        if (plan->fields[i].role == role && strcmp(plan->fields[i].name, name) != 0)
+            plan->fields[i].role = PLAN_DROP;
+    return feature_plan_assign_one(plan, name, role, err);
 }
 
 onnxd_status feature_plan_assign_one(struct feature_plan *plan, const char *name, enum plan_role role,
@@ -240,8 +252,12 @@ static bool read_word(struct plan_reader *r, const char *const *words, uint32_t 
             *ret = i;
             return true;
         }
-    return json_fail(&r->json, ONNXD_ERR_FORMAT, "expected one of %s, %s, %s ...", words[0], words[1],
-                     words[2]);
+    char list[128] = "";
+    for (uint32_t i = 0; words[i] != NULL; i++) {
+        size_t n = strlen(list);
+        snprintf(list + n, sizeof list - n, "%s%s", i > 0 ? ", " : "", words[i]);
+    }
+    return json_fail(&r->json, ONNXD_ERR_FORMAT, "expected one of %s", list);
 }
 
 static bool read_separator(struct plan_reader *r, char *ret)
@@ -268,7 +284,7 @@ static bool read_member(struct plan_reader *r, struct field_plan *field, const s
                   {"ids", 1, FEATURE_MAX_IDS, &field->reserve_ids},
                   {"hash", 1, FEATURE_MAX_IDS - 1, &field->hash},
                   {"slots", 1, FEATURE_MAX_COLUMNS, &field->slots},
-                  {"buckets", 2, MAX_BUCKETS, &field->buckets}};
+                  {"buckets", 2, PLAN_MAX_BUCKETS, &field->buckets}};
     uint32_t word;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         uint64_t x;
@@ -281,6 +297,8 @@ static bool read_member(struct plan_reader *r, struct field_plan *field, const s
     }
     if (json_text_is(key, "kind")) {
         if (!read_word(r, kind_words, &word)) return false;
+        if (field->role == PLAN_LABEL || field->role == PLAN_WEIGHT)
+            return json_fail(&r->json, ONNXD_ERR_FORMAT, "the field is the label or the weight");
         field->role = (enum plan_role)word;
         return true;
     }

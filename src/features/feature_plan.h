@@ -53,7 +53,7 @@ struct field_plan { /* 0: as the plan's `other` says */
     uint32_t buckets; /* QUANTILE */
 };
 
-enum { PLAN_MAX_MARKS = 16 };
+enum { PLAN_MAX_MARKS = 16, PLAN_MAX_BUCKETS = 4096 };
 
 struct feature_plan {
     struct arena arena;
@@ -77,13 +77,19 @@ void feature_plan_free(struct feature_plan *plan); /* takes NULL */
 ONNXD_MUST_USE onnxd_status feature_plan_read(struct feature_plan *plan, const char *text, size_t n,
                                               onnxd_error *err);
 
-/* Gives the comma-separated fields a role. A second label or weight is ONNXD_ERR_ARGUMENT. */
+/* Gives the comma-separated fields a role. A second label or weight, and another role for the label or the
+ * weight, are ONNXD_ERR_ARGUMENT. */
 ONNXD_MUST_USE onnxd_status feature_plan_assign(struct feature_plan *plan, const char *names,
                                                 enum plan_role role, onnxd_error *err);
 
 /* The same for one field, whose name may hold commas. */
 ONNXD_MUST_USE onnxd_status feature_plan_assign_one(struct feature_plan *plan, const char *name,
                                                     enum plan_role role, onnxd_error *err);
+
+/* Makes one field the label or the weight. Another one that was loses that role and is left out: what stood
+ * for the outcome once must not tell it to the model. */
+ONNXD_MUST_USE onnxd_status feature_plan_choose(struct feature_plan *plan, const char *name,
+                                                enum plan_role role, onnxd_error *err);
 
 /* Comma-separated names of a file's columns, and marks of missing values, in place of earlier ones.
  * ONNXD_ERR_LIMIT, ONNXD_ERR_NOMEM. */

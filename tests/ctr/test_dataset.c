@@ -256,7 +256,7 @@ static void test_damaged_files_are_named_with_their_line(void **state)
         {"d.csv", "n,a,y\n1,2,\n", "d.csv:2: label 'y'"},
         {"d.csv", "n,a,y\nold,2,1\n", "d.csv:2: field 'n': expected a number, got the text 'old'"},
         {"d.csv", "n,a,z\n1,2,1\n", "no column 'y', the label"},
-        {"d.csv", "m,a,y\n1,2,1\n", "no field 'n', which the schema names"},
+        {"d.csv", "m,a,y\n1,2,1\n", "no field 'n', which schema or options name"},
         {"d.csv", "n,a,a,y\n1,2,2,1\n", "d.csv:1: two columns are named 'a'"},
         {"d.csv", "n,,y\n1,2,1\n", "d.csv:1: column 2 has no name"},
         {"d.csv", "n,a,y\n1,\"open,1\n2,b,0\n", "d.csv:2: column 2: the quoted field does not end"},

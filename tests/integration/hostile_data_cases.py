@@ -1,8 +1,11 @@
 """Data that no log should hold, given to deepfm_train in every format: a message that names file and line, quickly and
 in little memory."""
+import fcntl
 import gzip
+import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -196,10 +199,113 @@ def lines_of_millions_of_entries_are_refused():
         refused(f"wide.{ending}", f"wide.{ending}:3: more than 4096 entries")
 
 
+def small_fit(*words, out="small", **how):
+    """fit on a small csv with the columns y, site, price and w."""
+    dice = random.Random(3)
+    if not os.path.exists(at("few.csv")):
+        write("few.csv", "y,site,price,w\n", "".join(f"{int(dice.random() < .3)},{dice.choice('abc')},{dice.random():.2f},"
+                                                    f"{i % 2}\n" for i in range(400)))
+    return subprocess.run([TRAIN, "fit", "--data", at("few.csv"), "--out", at(out), "--label", "y", *FIT, *words],
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, **how)
+
+
+def fails(done, status, *expected):
+    assert done.returncode == status, (done.args, done.returncode, done.stderr)
+    for text in expected:
+        assert text in done.stderr, (text, done.stderr)
+    assert "Sanitizer" not in done.stderr, done.stderr
+    print(f"    {done.stderr.strip().splitlines()[0].replace(work.name + '/', '')}")
+
+
+def options_that_cannot_be_are_refused_before_the_work():
+    for words, expected in [(["--name", ""], "--name ''"), (["--name", "a/b"], "--name 'a/b'"),
+                            (["--name", "a\nb"], "--name"), (["--name", "n" * 250], "--name"),
+                            (["--hash", "16777216"], "--hash"), (["--buckets", "5000"], "--buckets"),
+                            (["--slots", "5000"], "--slots"), (["--max-line", "17179869184G"], "--max-line"),
+                            (["--weight", "y"], "'y' is the label"), (["--drop", "y"], "'y' is the label"),
+                            (["--numbers", "price,,w"], "'price,,w': a field's name is empty")]:
+        fails(small_fit(*words, out="never"), 64, expected)
+    assert not os.path.exists(at("never")) or os.listdir(at("never")) == [], os.listdir(at("never"))
+
+
+def options_win_over_the_schema():
+    schema = write("schema.json", '{"label": "w", "dense": ["price"]}')
+    done = small_fit("--schema", schema, "--name", "won", out="won")
+    assert done.returncode == 0, done.stderr
+    features = open(at("won/won.features.json")).read()
+    assert '"label":"y"' in features and '"name":"w","kind":"dropped"' in features, features
+    fails(small_fit("--schema", write("twice.json", '{"label": "y", "fields": [{"name": "y", "kind": "number"}]}')), 65,
+          "twice.json: fields[0].kind")
+
+
+def numbers_and_weights_without_measure_are_named():
+    text = "y,price,w\n" + "".join(f"{int(i % 3 == 0)},{'-' if i % 2 else ''}1e200,0\n" for i in range(400))
+    write("huge.csv", text)
+    words = ["fit", "--data", at("huge.csv"), "--out", at("out"), "--label", "y", *FIT]
+    refused("huge.csv", "huge.csv: field 'price'", "too large", words=[*words, "--numbers", "price"])
+    refused("huge.csv", "validation rows: 0 positive of 0 whose weight is above 0", words=[*words, "--weight", "w"])
+
+
+def a_folder_takes_one_training_at_a_time():
+    os.makedirs(at("taken"), exist_ok=True)
+    fd = os.open(at("taken"), os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    fails(small_fit(out="taken"), 75, "taken: another process")
+    assert os.listdir(at("taken")) == [], os.listdir(at("taken"))
+    os.close(fd)
+    assert small_fit(out="taken").returncode == 0
+
+
+def nothing_that_is_read_is_written_over():
+    done = small_fit("--name", "m", out="m")
+    assert done.returncode == 0, done.stderr
+    model, data = at("m/m.onnx"), at("few.csv")
+    before = [open(path, "rb").read() for path in (model, data)]
+    os.symlink("few.csv", at("link.csv"))
+    for words in (["predict", "--output", data], ["predict", "--output", model], ["predict", "--output", at("link.csv")],
+                  ["eval", "--json", data], ["eval", "--html", model]):
+        done = subprocess.run([TRAIN, words[0], model, "--data", data, *words[1:]], capture_output=True, text=True)
+        fails(done, 64, "would be written over")
+    assert before == [open(path, "rb").read() for path in (model, data)]
+    done = subprocess.run([TRAIN, "predict", model, "--data", data, "--output", at("no/such")], capture_output=True, text=True)
+    fails(done, 74, "no/such")
+    done = subprocess.run([TRAIN, "eval", model, "--data", data, "--no-by-field", "--json", "/dev/stdout"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and json.loads(done.stdout.splitlines()[-1])["rows"] == 400, done
+
+
+def a_pipe_is_read_where_once_is_enough():
+    small_fit("--name", "m", out="m")
+    with open(at("few.csv")) as stdin:
+        words = ["fit", "--data", "-", "--out", at("out"), "--label", "y", *FIT]
+        done = subprocess.run([TRAIN, *words], stdin=stdin, capture_output=True, text=True)
+    fails(done, 64, "standard input: it is read more than once")
+    os.mkfifo(at("pipe.csv"))
+    writer = threading.Thread(target=lambda: open(at("pipe.csv"), "wb").write(open(at("few.csv"), "rb").read()))
+    writer.start()
+    done = subprocess.run([TRAIN, "predict", at("m/m.onnx"), "--data", at("pipe.csv")], capture_output=True, text=True,
+                          timeout=60)
+    writer.join()
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 400, done
+
+
+def a_full_disk_is_told():
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+    fails(small_fit(out="full", preexec_fn=limit), 74, "full/all.rows.tmp: File too large")
+    # The model is smaller than the checkpoint: it is written first.
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16 << 10, 16 << 10))
+    fails(small_fit("--dnn", "32,16", "--name", "m", out="tight", preexec_fn=limit), 74, "tight/checkpoint: File too large")
+    assert "m.onnx" in os.listdir(at("tight")), os.listdir(at("tight"))
+
+
 if __name__ == "__main__":
     run_cases(globals(), ["a_line_of_a_gibibyte_is_refused_plain", "a_line_of_a_gibibyte_is_refused_packed",
                           "a_line_of_a_gibibyte_through_a_pipe_is_left_unread",
                           "a_quote_that_never_closes_ends_at_the_limit", "junk_is_named_with_its_line",
                           "damaged_gzip_is_named_with_its_line", "missing_columns_are_named",
                           "labels_other_than_0_and_1_are_named", "one_class_and_no_record_are_refused",
-                          "lines_of_millions_of_entries_are_refused"])
+                          "lines_of_millions_of_entries_are_refused",
+                          "options_that_cannot_be_are_refused_before_the_work", "options_win_over_the_schema",
+                          "numbers_and_weights_without_measure_are_named", "a_folder_takes_one_training_at_a_time",
+                          "nothing_that_is_read_is_written_over", "a_pipe_is_read_where_once_is_enough",
+                          "a_full_disk_is_told"])
