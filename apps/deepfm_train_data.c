@@ -136,19 +136,28 @@ struct dataset_source data_source(const struct data_options *o, struct cli_progr
                                    .progress_context = progress};
 }
 
+/* The records through `writer`, which stays to be finished. */
+static onnxd_status encode_all(const struct data_options *o, const struct feature_set *set,
+                               struct feature_plan *plan, bool needs_label, struct encoded_writer *writer,
+                               struct dataset_totals *ret_totals, onnxd_error *err)
+{
+    struct cli_progress progress = cli_progress_start("rows read", true);
+    struct dataset_source source = data_source(o, &progress);
+    source.needs_label = needs_label;
+    onnxd_status status = dataset_encode(&source, set, plan, writer, ret_totals, err);
+    cli_progress_end(&progress);
+    if (status == ONNXD_OK && encoded_writer_count(writer) == 0)
+        status = error_set(err, ONNXD_ERR_FORMAT, "%s: no rows", o->data.items[0]);
+    return status;
+}
+
 onnxd_status data_encode(const struct data_options *o, const struct feature_set *set,
                          struct feature_plan *plan, bool needs_label, const char *path,
                          struct dataset_totals *ret_totals, onnxd_error *err)
 {
     struct encoded_writer *writer = NULL;
-    struct cli_progress progress = cli_progress_start("rows read", true);
-    struct dataset_source source = data_source(o, &progress);
-    source.needs_label = needs_label;
     onnxd_status status = encoded_writer_create(path, feature_set_n_columns(set), &writer, err);
-    if (status == ONNXD_OK) status = dataset_encode(&source, set, plan, writer, ret_totals, err);
-    cli_progress_end(&progress);
-    if (status == ONNXD_OK && encoded_writer_count(writer) == 0)
-        status = error_set(err, ONNXD_ERR_FORMAT, "%s: no rows", o->data.items[0]);
+    if (status == ONNXD_OK) status = encode_all(o, set, plan, needs_label, writer, ret_totals, err);
     if (status == ONNXD_OK) status = encoded_writer_finish(writer, err);
     encoded_writer_free(writer);
     return status;
@@ -159,16 +168,15 @@ onnxd_status data_encode_apart(const struct data_options *o, const struct featur
                                onnxd_error *err)
 {
     struct feature_plan *plan = NULL;
+    struct encoded_writer *writer = NULL;
     const char *folder = getenv("TMPDIR");
-    char path[MAX_PATH];
-    snprintf(path, sizeof path, "%s/deepfm_train-XXXXXX", folder != NULL ? folder : "/tmp");
-    int fd = mkstemp(path);
-    if (fd < 0) return error_set(err, ONNXD_ERR_IO, "%s: %s", path, strerror(errno));
-    close(fd);
+    if (folder == NULL || folder[0] == 0) folder = "/tmp";
     onnxd_status status = data_plan_of_set(o, set, &plan, err);
-    if (status == ONNXD_OK) status = data_encode(o, set, plan, needs_label, path, ret_totals, err);
-    if (status == ONNXD_OK) status = encoded_rows_map(path, ret_rows, err);
-    unlink(path);
+    if (status == ONNXD_OK)
+        status = encoded_writer_create_nameless(folder, feature_set_n_columns(set), &writer, err);
+    if (status == ONNXD_OK) status = encode_all(o, set, plan, needs_label, writer, ret_totals, err);
+    if (status == ONNXD_OK) status = encoded_writer_finish_nameless(writer, ret_rows, err);
+    encoded_writer_free(writer);
     feature_plan_free(plan);
     return status;
 }

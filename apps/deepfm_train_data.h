@@ -98,7 +98,7 @@ ONNXD_MUST_USE onnxd_status data_encode(const struct data_options *o, const stru
                                         struct feature_plan *plan, bool needs_label, const char *path,
                                         struct dataset_totals *ret_totals, onnxd_error *err);
 
-/* Encodes into a file without a name, gone when the rows are done with. */
+/* Encodes into a file of TMPDIR without a name, gone when the rows are done with. */
 ONNXD_MUST_USE onnxd_status data_encode_apart(const struct data_options *o, const struct feature_set *set,
                                               bool needs_label, struct encoded_rows *ret_rows,
                                               struct dataset_totals *ret_totals, onnxd_error *err);

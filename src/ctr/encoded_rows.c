@@ -39,35 +39,89 @@ static onnxd_status io_error(const char *path, onnxd_error *err)
     return error_set(err, ONNXD_ERR_IO, "%s: %s", path, strerror(errno));
 }
 
-onnxd_status encoded_writer_create(const char *path, uint32_t n_columns, struct encoded_writer **ret_writer,
-                                   onnxd_error *err)
+/* Where the rows are written. */
+static const char *place_of(const struct encoded_writer *w)
+{
+    return w->tmp != NULL ? w->tmp : w->path;
+}
+
+static onnxd_status make_writer(const char *path, uint32_t n_columns, struct encoded_writer **ret_writer,
+                                onnxd_error *err)
 {
     if (n_columns == 0 || n_columns > ENCODED_MAX_COLUMNS)
         return error_set(err, ONNXD_ERR_RANGE, "%s: %u columns; expected 1 to %d", path, n_columns,
                          ENCODED_MAX_COLUMNS);
     struct encoded_writer *w = calloc(1, sizeof *w);
-    if (w == NULL) goto no_memory;
-    size_t n_path = strlen(path);
-    w->n_columns = n_columns;
-    w->path = strdup(path);
-    w->tmp = malloc(n_path + 5);
-    w->record = malloc((n_columns + 2) * sizeof *w->record);
-    if (w->path == NULL || w->tmp == NULL || w->record == NULL) goto no_memory;
-    memcpy(w->tmp, path, n_path);
-    memcpy(w->tmp + n_path, ".tmp", 5);
-    w->file = fopen(w->tmp, "wbe");
+    if (w != NULL) {
+        w->n_columns = n_columns;
+        w->path = strdup(path);
+        w->record = malloc((n_columns + 2) * sizeof *w->record);
+    }
+    if (w == NULL || w->path == NULL || w->record == NULL) {
+        encoded_writer_free(w);
+        return error_set(err, ONNXD_ERR_NOMEM, "%s: no memory", path);
+    }
+    *ret_writer = w;
+    return ONNXD_OK;
+}
+
+/* w->file was opened, or errno says why not. */
+static onnxd_status begin(struct encoded_writer *w, struct encoded_writer **ret_writer, onnxd_error *err)
+{
     struct header header = {{0}};
     if (w->file == NULL || setvbuf(w->file, NULL, _IOFBF, WRITE_BYTES) != 0 ||
         fwrite(&header, sizeof header, 1, w->file) != 1) {
-        onnxd_status status = io_error(w->tmp, err);
+        onnxd_status status = io_error(place_of(w), err);
         encoded_writer_free(w);
         return status;
     }
     *ret_writer = w;
     return ONNXD_OK;
-no_memory:
-    encoded_writer_free(w);
-    return error_set(err, ONNXD_ERR_NOMEM, "%s: no memory", path);
+}
+
+onnxd_status encoded_writer_create(const char *path, uint32_t n_columns, struct encoded_writer **ret_writer,
+                                   onnxd_error *err)
+{
+    struct encoded_writer *w = NULL;
+    size_t n_path = strlen(path);
+    onnxd_status status = make_writer(path, n_columns, &w, err);
+    if (status != ONNXD_OK) return status;
+    w->tmp = malloc(n_path + 5);
+    if (w->tmp == NULL) {
+        encoded_writer_free(w);
+        return error_set(err, ONNXD_ERR_NOMEM, "%s: no memory", path);
+    }
+    memcpy(w->tmp, path, n_path);
+    memcpy(w->tmp + n_path, ".tmp", 5);
+    w->file = fopen(w->tmp, "wbe");
+    return begin(w, ret_writer, err);
+}
+
+/* Some file systems know only files with names; there it loses its name at once. -1 with errno set. */
+static int open_nameless(const char *folder)
+{
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) return fd;
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/rows-XXXXXX", folder);
+    if (n < 0 || (size_t)n >= sizeof path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    fd = mkstemp(path);
+    if (fd >= 0) unlink(path);
+    return fd;
+}
+
+onnxd_status encoded_writer_create_nameless(const char *folder, uint32_t n_columns,
+                                            struct encoded_writer **ret_writer, onnxd_error *err)
+{
+    struct encoded_writer *w = NULL;
+    onnxd_status status = make_writer(folder, n_columns, &w, err);
+    if (status != ONNXD_OK) return status;
+    int fd = open_nameless(folder);
+    w->file = fd >= 0 ? fdopen(fd, "w+b") : NULL;
+    return begin(w, ret_writer, err);
 }
 
 onnxd_status encoded_writer_append(struct encoded_writer *w, const float *columns, float label, float weight,
@@ -84,7 +138,7 @@ onnxd_status encoded_writer_append(struct encoded_writer *w, const float *column
     w->record[w->n_columns] = label;
     w->record[w->n_columns + 1] = weight;
     if (fwrite(w->record, (w->n_columns + 2) * sizeof *w->record, 1, w->file) != 1)
-        return io_error(w->tmp, err);
+        return io_error(place_of(w), err);
     w->n_rows++;
     return ONNXD_OK;
 }
@@ -92,35 +146,6 @@ onnxd_status encoded_writer_append(struct encoded_writer *w, const float *column
 uint64_t encoded_writer_count(const struct encoded_writer *w)
 {
     return w->n_rows;
-}
-
-onnxd_status encoded_writer_finish(struct encoded_writer *w, onnxd_error *err)
-{
-    struct header header = {.version = VERSION, .n_columns = w->n_columns, .n_rows = w->n_rows};
-    memcpy(header.magic, MAGIC, sizeof MAGIC);
-    if (fseek(w->file, 0, SEEK_SET) != 0 || fwrite(&header, sizeof header, 1, w->file) != 1)
-        return io_error(w->tmp, err);
-    int closed = fclose(w->file);
-    w->file = NULL;
-    if (closed != 0 || rename(w->tmp, w->path) != 0) {
-        onnxd_status status = io_error(w->path, err);
-        unlink(w->tmp);
-        return status;
-    }
-    return ONNXD_OK;
-}
-
-void encoded_writer_free(struct encoded_writer *w)
-{
-    if (w == NULL) return;
-    if (w->file != NULL) {
-        fclose(w->file);
-        unlink(w->tmp);
-    }
-    free(w->path);
-    free(w->tmp);
-    free(w->record);
-    free(w);
 }
 
 static onnxd_status check_header(const char *path, const struct header *header, size_t n_bytes,
@@ -142,41 +167,79 @@ static onnxd_status check_header(const char *path, const struct header *header, 
     return ONNXD_OK;
 }
 
-onnxd_status encoded_rows_map(const char *path, struct encoded_rows *ret_rows, onnxd_error *err)
+/* The mapping outlives the descriptor. `path` is for messages. */
+static onnxd_status map_descriptor(int fd, const char *path, struct encoded_rows *ret_rows, onnxd_error *err)
 {
-    onnxd_status status = ONNXD_OK;
-    void *mapping = MAP_FAILED;
-    size_t n_bytes = 0;
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        status = errno == ENOENT ? error_set(err, ONNXD_ERR_NOT_FOUND, "%s: %s", path, strerror(errno))
-                                 : io_error(path, err);
-        goto out;
-    }
-    n_bytes = S_ISREG(st.st_mode) ? (size_t)st.st_size : 0;
-    if (n_bytes < HEADER_BYTES) {
-        status = error_set(err, ONNXD_ERR_FORMAT, "%s: not a file of encoded rows", path);
-        goto out;
-    }
-    mapping = mmap(NULL, n_bytes, PROT_READ, MAP_SHARED, fd, 0);
-    if (mapping == MAP_FAILED) {
-        status = io_error(path, err);
-        goto out;
-    }
+    if (fstat(fd, &st) != 0) return io_error(path, err);
+    size_t n_bytes = S_ISREG(st.st_mode) ? (size_t)st.st_size : 0;
+    if (n_bytes < HEADER_BYTES)
+        return error_set(err, ONNXD_ERR_FORMAT, "%s: not a file of encoded rows", path);
+    void *mapping = mmap(NULL, n_bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (mapping == MAP_FAILED) return io_error(path, err);
     const struct header *header = mapping;
-    status = check_header(path, header, n_bytes, err);
-    if (status != ONNXD_OK) goto out;
+    onnxd_status status = check_header(path, header, n_bytes, err);
+    if (status != ONNXD_OK) {
+        munmap(mapping, n_bytes);
+        return status;
+    }
     *ret_rows = (struct encoded_rows){.records = (const float *)(header + 1),
                                       .n_rows = header->n_rows,
                                       .n_columns = header->n_columns,
                                       .stride = header->n_columns + 2,
                                       .mapping = mapping,
                                       .mapping_bytes = n_bytes};
-    mapping = MAP_FAILED;
-out:
-    if (mapping != MAP_FAILED) munmap(mapping, n_bytes);
-    if (fd >= 0) close(fd);
+    return ONNXD_OK;
+}
+
+static bool write_header(struct encoded_writer *w)
+{
+    struct header header = {.version = VERSION, .n_columns = w->n_columns, .n_rows = w->n_rows};
+    memcpy(header.magic, MAGIC, sizeof MAGIC);
+    return fseek(w->file, 0, SEEK_SET) == 0 && fwrite(&header, sizeof header, 1, w->file) == 1 &&
+           fflush(w->file) == 0;
+}
+
+onnxd_status encoded_writer_finish(struct encoded_writer *w, onnxd_error *err)
+{
+    if (!write_header(w)) return io_error(w->tmp, err);
+    int closed = fclose(w->file);
+    w->file = NULL;
+    if (closed != 0 || rename(w->tmp, w->path) != 0) {
+        onnxd_status status = io_error(w->path, err);
+        unlink(w->tmp);
+        return status;
+    }
+    return ONNXD_OK;
+}
+
+onnxd_status encoded_writer_finish_nameless(struct encoded_writer *w, struct encoded_rows *ret_rows,
+                                            onnxd_error *err)
+{
+    return write_header(w) ? map_descriptor(fileno(w->file), w->path, ret_rows, err) : io_error(w->path, err);
+}
+
+void encoded_writer_free(struct encoded_writer *w)
+{
+    if (w == NULL) return;
+    if (w->file != NULL) {
+        fclose(w->file);
+        if (w->tmp != NULL) unlink(w->tmp);
+    }
+    free(w->path);
+    free(w->tmp);
+    free(w->record);
+    free(w);
+}
+
+onnxd_status encoded_rows_map(const char *path, struct encoded_rows *ret_rows, onnxd_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? error_set(err, ONNXD_ERR_NOT_FOUND, "%s: %s", path, strerror(errno))
+                               : io_error(path, err);
+    onnxd_status status = map_descriptor(fd, path, ret_rows, err);
+    close(fd);
     return status;
 }
 

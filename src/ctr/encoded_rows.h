@@ -48,6 +48,11 @@ ONNXD_MUST_USE onnxd_status encoded_writer_finish(struct encoded_writer *writer,
 /* Drops an unfinished file. Takes NULL. */
 void encoded_writer_free(struct encoded_writer *writer);
 
+/* The same into a file without a name in `folder`, which is gone with its rows, however the program ends. */
+ONNXD_MUST_USE onnxd_status encoded_writer_create_nameless(const char *folder, uint32_t n_columns,
+                                                           struct encoded_writer **ret_writer,
+                                                           onnxd_error *err);
+
 /* Threads: any number may read. */
 struct encoded_rows {
     const float *records; /* [n_rows, stride] */
@@ -62,6 +67,10 @@ struct encoded_rows {
 ONNXD_MUST_USE onnxd_status encoded_rows_map(const char *path, struct encoded_rows *ret_rows,
                                              onnxd_error *err);
 void encoded_rows_done(struct encoded_rows *rows); /* takes a zeroed one */
+
+/* Completes a nameless file and maps it. The rows outlive the writer. */
+ONNXD_MUST_USE onnxd_status encoded_writer_finish_nameless(struct encoded_writer *writer,
+                                                           struct encoded_rows *ret_rows, onnxd_error *err);
 
 /* Rows first..first + n of others, borrowed. */
 struct encoded_rows encoded_rows_part(const struct encoded_rows *rows, uint64_t first, uint64_t n);

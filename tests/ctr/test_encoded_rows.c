@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <dirent.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -119,10 +120,42 @@ static void files_that_are_not_whole_are_refused(void **state)
     free(path);
 }
 
+static uint32_t count_entries(const char *folder)
+{
+    uint32_t n = 0;
+    DIR *dir = opendir(folder);
+    while (readdir(dir) != NULL) n++;
+    closedir(dir);
+    return n - 2; /* . and .. */
+}
+
+static void nameless_rows_leave_nothing_behind(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/nameless_XXXXXX";
+    struct encoded_writer *writer = NULL;
+    struct encoded_rows rows = {0};
+    onnxd_error err;
+    assert_non_null(mkdtemp(folder));
+    assert_ok(encoded_writer_create_nameless(folder, 2, &writer, &err), err);
+    for (int i = 0; i < 100000; i++)
+        assert_ok(encoded_writer_append(writer, (float[]){(float)i, -1}, i % 2, 3, &err), err);
+    assert_int_equal(count_entries(folder), 0);
+    assert_ok(encoded_writer_finish_nameless(writer, &rows, &err), err);
+    encoded_writer_free(writer);
+    assert_int_equal(count_entries(folder), 0);
+    assert_int_equal(rows.n_rows, 100000);
+    assert_true(encoded_row(&rows, 99999)[0] == 99999 && encoded_label(&rows, 99999) == 1);
+    encoded_rows_done(&rows);
+    assert_int_equal(rmdir(folder), 0);
+    assert_fails(encoded_writer_create_nameless(folder, 2, &writer, &err), ONNXD_ERR_IO, err, folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_back_as_written),
+        cmocka_unit_test(nameless_rows_leave_nothing_behind),
         cmocka_unit_test(values_that_cannot_be_trained_on_are_refused),
         cmocka_unit_test(files_that_are_not_whole_are_refused),
     };

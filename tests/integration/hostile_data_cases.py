@@ -298,6 +298,18 @@ def a_full_disk_is_told():
     assert "m.onnx" in os.listdir(at("tight")), os.listdir(at("tight"))
 
 
+def a_killed_predict_leaves_no_file():
+    small_fit("--name", "m", out="m")
+    os.makedirs(at("tmp"))
+    child = subprocess.Popen([TRAIN, "predict", at("m/m.onnx"), "--data", "-"], stdin=subprocess.PIPE,
+                             stdout=subprocess.DEVNULL, bufsize=0, env={**os.environ, "TMPDIR": at("tmp")})
+    child.stdin.write(b"y,site,price,w\n" + b"1,a,0.5,1\n" * 200_000)  # far more than a pipe holds: it is being read
+    child.kill()
+    child.wait()
+    child.stdin.close()
+    assert os.listdir(at("tmp")) == [], os.listdir(at("tmp"))
+
+
 if __name__ == "__main__":
     run_cases(globals(), ["a_line_of_a_gibibyte_is_refused_plain", "a_line_of_a_gibibyte_is_refused_packed",
                           "a_line_of_a_gibibyte_through_a_pipe_is_left_unread",
@@ -308,4 +320,4 @@ if __name__ == "__main__":
                           "options_that_cannot_be_are_refused_before_the_work", "options_win_over_the_schema",
                           "numbers_and_weights_without_measure_are_named", "a_folder_takes_one_training_at_a_time",
                           "nothing_that_is_read_is_written_over", "a_pipe_is_read_where_once_is_enough",
-                          "a_full_disk_is_told"])
+                          "a_full_disk_is_told", "a_killed_predict_leaves_no_file"])
