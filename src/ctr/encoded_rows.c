@@ -12,6 +12,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/map.h"
 
 enum { HEADER_BYTES = 64, VERSION = 1, WRITE_BYTES = 1 << 20 };
 
@@ -20,8 +21,8 @@ static const char MAGIC[8] = {'O', 'N', 'N', 'X', 'D', 'R', 'O', 'W'};
 struct header {
     char magic[8];
     uint32_t version, n_columns;
-    uint64_t n_rows;
-    char zeros[40];
+    uint64_t n_rows, fingerprint;
+    char zeros[32];
 };
 
 _Static_assert(sizeof(struct header) == HEADER_BYTES, "the header is written as it lies in memory");
@@ -30,7 +31,7 @@ struct encoded_writer {
     char *path, *tmp;
     FILE *file; /* NULL once finished */
     uint32_t n_columns;
-    uint64_t n_rows;
+    uint64_t n_rows, fingerprint;
     float *record; /* [n_columns + 2] */
 };
 
@@ -139,6 +140,7 @@ onnxd_status encoded_writer_append(struct encoded_writer *w, const float *column
     w->record[w->n_columns + 1] = weight;
     if (fwrite(w->record, (w->n_columns + 2) * sizeof *w->record, 1, w->file) != 1)
         return io_error(place_of(w), err);
+    w->fingerprint = hash_bytes(w->record, (w->n_columns + 2) * sizeof *w->record, w->fingerprint);
     w->n_rows++;
     return ONNXD_OK;
 }
@@ -185,6 +187,7 @@ static onnxd_status map_descriptor(int fd, const char *path, struct encoded_rows
     }
     *ret_rows = (struct encoded_rows){.records = (const float *)(header + 1),
                                       .n_rows = header->n_rows,
+                                      .fingerprint = header->fingerprint,
                                       .n_columns = header->n_columns,
                                       .stride = header->n_columns + 2,
                                       .mapping = mapping,
@@ -194,7 +197,8 @@ static onnxd_status map_descriptor(int fd, const char *path, struct encoded_rows
 
 static bool write_header(struct encoded_writer *w)
 {
-    struct header header = {.version = VERSION, .n_columns = w->n_columns, .n_rows = w->n_rows};
+    struct header header = {
+        .version = VERSION, .n_columns = w->n_columns, .n_rows = w->n_rows, .fingerprint = w->fingerprint};
     memcpy(header.magic, MAGIC, sizeof MAGIC);
     return fseek(w->file, 0, SEEK_SET) == 0 && fwrite(&header, sizeof header, 1, w->file) == 1 &&
            fflush(w->file) == 0;
@@ -254,6 +258,7 @@ struct encoded_rows encoded_rows_part(const struct encoded_rows *rows, uint64_t 
     struct encoded_rows part = *rows;
     part.records += first * rows->stride;
     part.n_rows = n;
+    part.fingerprint = 0;
     part.mapping = NULL;
     part.mapping_bytes = 0;
     return part;

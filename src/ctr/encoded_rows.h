@@ -15,9 +15,9 @@
  *     const float *row = encoded_row(&rows, i);      // [n_columns], then label and weight
  *     encoded_rows_done(&rows);
  *
- * File: a header of 64 bytes (magic "ONNXDROW", u32 version 1, u32 n_columns, u64 n_rows, zeros), then
- * n_rows records of n_columns + 2 little-endian floats: columns (category numbers held as floats, dense
- * values), label, weight. */
+ * File: a header of 64 bytes (magic "ONNXDROW", u32 version 1, u32 n_columns, u64 n_rows, u64 fingerprint,
+ * zeros), then n_rows records of n_columns + 2 little-endian floats: columns (category numbers held as
+ * floats, dense values), label, weight. */
 #ifndef CTR_ENCODED_ROWS_H
 #define CTR_ENCODED_ROWS_H
 
@@ -55,10 +55,10 @@ ONNXD_MUST_USE onnxd_status encoded_writer_create_nameless(const char *folder, u
 
 /* Threads: any number may read. */
 struct encoded_rows {
-    const float *records; /* [n_rows, stride] */
-    uint64_t n_rows;
-    uint32_t n_columns, stride; /* stride = n_columns + 2 */
-    void *mapping;              /* NULL: a view of the caller's memory */
+    const float *records;         /* [n_rows, stride] */
+    uint64_t n_rows, fingerprint; /* hash of all rows in their order; 0: not of a whole file */
+    uint32_t n_columns, stride;   /* stride = n_columns + 2 */
+    void *mapping;                /* NULL: a view of the caller's memory */
     size_t mapping_bytes;
 };
 

@@ -9,7 +9,7 @@
 
 #define MAX_BYTES ((size_t)1 << 36)
 
-const struct seal fit_checkpoint_seal = {"ONNXDFIT", 5, "a checkpoint of deepfm_train"};
+const struct seal fit_checkpoint_seal = {"ONNXDFIT", 6, "a checkpoint of deepfm_train"};
 
 /* ---- saving ---- */
 

@@ -79,6 +79,8 @@ void fit_head_save(const struct fit *fit, struct buf *out)
     bytes_put_u64(out, fit->train->n_rows);
     bytes_put_u64(out, fit->order.n_positive);
     bytes_put_u64(out, fit->valid->n_rows);
+    bytes_put_u64(out, fit->train->fingerprint);
+    bytes_put_u64(out, fit->valid->fingerprint);
 }
 
 static bool is_possible(const struct fit_head *head)
@@ -99,6 +101,8 @@ onnxd_status fit_head_load(struct byte_reader *in, struct fit_head *ret_head, on
     head.n_train = bytes_get_u64(in);
     head.n_positive = bytes_get_u64(in);
     head.n_valid = bytes_get_u64(in);
+    head.train_fingerprint = bytes_get_u64(in);
+    head.valid_fingerprint = bytes_get_u64(in);
     if (in->failed) return error_set(err, ONNXD_ERR_FORMAT, "cut short");
     if (!is_possible(&head)) return error_set(err, ONNXD_ERR_FORMAT, "options that cannot be");
     *ret_head = head;
@@ -133,5 +137,8 @@ onnxd_status fit_head_compare(const struct fit_head *head, const struct fit *fit
                          "was made from other rows (%llu, %llu positive, %llu for validation)",
                          (unsigned long long)head->n_train, (unsigned long long)head->n_positive,
                          (unsigned long long)head->n_valid);
+    if (head->train_fingerprint != fit->train->fingerprint ||
+        head->valid_fingerprint != fit->valid->fingerprint)
+        return error_set(err, ONNXD_ERR_ARGUMENT, "was made from other rows, though as many");
     return ONNXD_OK;
 }

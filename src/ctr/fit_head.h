@@ -1,6 +1,6 @@
 /* ctr/fit_head.h - the first part of a checkpoint: what the training was started with.
  *
- * Options that decide the weights, the sizes of the network and the numbers of rows. A checkpoint goes on
+ * Options that decide the weights, the sizes of the network, and which rows. A checkpoint goes on
  * only where these are the same. Threads: one at a time. */
 #ifndef CTR_FIT_HEAD_H
 #define CTR_FIT_HEAD_H
@@ -12,6 +12,7 @@ struct fit_head {
     struct fit_options options;
     struct ctr_network net; /* its crosses are of a number of fields that the head does not know */
     uint64_t n_train, n_positive, n_valid;
+    uint64_t train_fingerprint, valid_fingerprint;
 };
 
 void fit_head_save(const struct fit *fit, struct buf *out);

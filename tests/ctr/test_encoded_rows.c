@@ -120,6 +120,32 @@ static void files_that_are_not_whole_are_refused(void **state)
     free(path);
 }
 
+static uint64_t fingerprint_of(float third)
+{
+    char *path = strdup(temp_file("finger"));
+    struct encoded_writer *writer = NULL;
+    struct encoded_rows rows;
+    onnxd_error err;
+    assert_ok(encoded_writer_create(path, 1, &writer, &err), err);
+    for (int i = 0; i < 9; i++)
+        assert_ok(encoded_writer_append(writer, i == 2 ? &third : &(float){(float)i}, i % 2, 1, &err), err);
+    assert_ok(encoded_writer_finish(writer, &err), err);
+    encoded_writer_free(writer);
+    assert_ok(encoded_rows_map(path, &rows, &err), err);
+    uint64_t fingerprint = rows.fingerprint;
+    encoded_rows_done(&rows);
+    unlink(path);
+    free(path);
+    return fingerprint;
+}
+
+static void rows_have_a_fingerprint(void **state)
+{
+    (void)state;
+    assert_true(fingerprint_of(5) == fingerprint_of(5) && fingerprint_of(5) != 0);
+    assert_true(fingerprint_of(5) != fingerprint_of(6));
+}
+
 static uint32_t count_entries(const char *folder)
 {
     uint32_t n = 0;
@@ -155,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_back_as_written),
+        cmocka_unit_test(rows_have_a_fingerprint),
         cmocka_unit_test(nameless_rows_leave_nothing_behind),
         cmocka_unit_test(values_that_cannot_be_trained_on_are_refused),
         cmocka_unit_test(files_that_are_not_whole_are_refused),

@@ -297,6 +297,11 @@ static void checkpoints_that_are_not_right_are_refused(void **state)
     other = start(&f);
     assert_fails(fit_load(other, path, &err), ONNXD_ERR_ARGUMENT, err, "other rows");
     fit_free(other);
+    f.train.n_rows++;
+    f.train.fingerprint ^= 1;
+    other = start(&f);
+    assert_fails(fit_load(other, path, &err), ONNXD_ERR_ARGUMENT, err, "other rows, though as many");
+    fit_free(other);
     assert_fails(fit_load(fit, "/nowhere/at/all", &err), ONNXD_ERR_NOT_FOUND, err, "/nowhere");
     free(bytes);
     unlink(path);
