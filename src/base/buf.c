@@ -54,6 +54,15 @@ bool buf_append_text(struct buf *buf, const char *text)
     return buf_append(buf, text, strlen(text));
 }
 
+bool buf_append_shown(struct buf *buf, const char *text)
+{
+    size_t start = buf->n;
+    if (!buf_append_text(buf, text)) return false;
+    for (size_t i = start; i < buf->n; i++)
+        if ((unsigned char)buf->data[i] < 0x20 || buf->data[i] == 0x7f) buf->data[i] = '?';
+    return true;
+}
+
 bool buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list args;

@@ -43,6 +43,8 @@ void buf_shrink(struct buf *buf, size_t keep);
 
 bool buf_append(struct buf *buf, const void *bytes, size_t n);
 bool buf_append_text(struct buf *buf, const char *text);
+/* For a terminal: control characters, which a file's author may have put into a name, become '?'. */
+bool buf_append_shown(struct buf *buf, const char *text);
 __attribute__((format(printf, 2, 3))) bool buf_printf(struct buf *buf, const char *format, ...);
 
 static inline bool buf_append_char(struct buf *buf, char c)

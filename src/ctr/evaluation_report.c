@@ -28,8 +28,11 @@ void evaluation_text(const struct evaluation *e, struct buf *out)
     }
     if (e->n_fields == 0) return;
     buf_append_text(out, "\nAUC with a field taken from other rows at random\n");
-    for (uint32_t i = 0; i < e->n_fields; i++)
-        buf_printf(out, "%.5f  %+.5f  %s\n", e->fields[i].auc, e->fields[i].auc - m->auc, e->fields[i].name);
+    for (uint32_t i = 0; i < e->n_fields; i++) {
+        buf_printf(out, "%.5f  %+.5f  ", e->fields[i].auc, e->fields[i].auc - m->auc);
+        buf_append_shown(out, e->fields[i].name);
+        buf_append_char(out, '\n');
+    }
 }
 
 static void write_number(struct json_writer *w, const char *key, double value)

@@ -298,6 +298,15 @@ def a_full_disk_is_told():
     assert "m.onnx" in os.listdir(at("tight")), os.listdir(at("tight"))
 
 
+def names_of_fields_do_not_steer_a_terminal():
+    write("names.csv", 'y,"line\nbreak",esc\x1b[2J\n', "".join(f"{int(i % 3 == 0)},{i % 2},{i % 5}\n" for i in range(400)))
+    done = subprocess.run([TRAIN, "fit", "--data", at("names.csv"), "--out", at("names"), "--label", "y", "--name", "m", *FIT],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run([TRAIN, "eval", at("names/m.onnx"), "--data", at("names.csv")], capture_output=True, text=True)
+    assert "  line?break\n" in done.stdout and "  esc?[2J\n" in done.stdout, done
+
+
 def a_killed_predict_leaves_no_file():
     small_fit("--name", "m", out="m")
     os.makedirs(at("tmp"))
@@ -320,4 +329,5 @@ if __name__ == "__main__":
                           "options_that_cannot_be_are_refused_before_the_work", "options_win_over_the_schema",
                           "numbers_and_weights_without_measure_are_named", "a_folder_takes_one_training_at_a_time",
                           "nothing_that_is_read_is_written_over", "a_pipe_is_read_where_once_is_enough",
-                          "a_full_disk_is_told", "a_killed_predict_leaves_no_file"])
+                          "a_full_disk_is_told", "a_killed_predict_leaves_no_file",
+                          "names_of_fields_do_not_steer_a_terminal"])
