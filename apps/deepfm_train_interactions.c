@@ -112,6 +112,7 @@ static onnxd_status find(struct interactions_command *o, const char *model, stru
         o->find.progress_context = &progress;
         status = interactions_find(&rows, &o->find, served->threads, &in, err);
         cli_progress_end(&progress);
+        if (status != ONNXD_OK) error_prefix(err, "%.200s: ", o->data.data.items[0]);
     }
     if (status == ONNXD_OK) status = write_reports(o, model, &in, err);
     interactions_done(&in);
@@ -133,7 +134,9 @@ int deepfm_train_interactions_main(int argc, char **argv)
     if (result != CLI_GO_ON) return result;
     if (o.data.data.n == 0) return cli_usage_error(&command, "--data is missing");
     o.find.triples = o.triples == 1;
-    onnxd_status status = served_deepfm_open(argv[1], &o.model, &served, &err);
+    onnxd_status status = data_check_output(&o.data, argv[1], o.json, &err);
+    if (status == ONNXD_OK) status = data_check_output(&o.data, argv[1], o.html, &err);
+    if (status == ONNXD_OK) status = served_deepfm_open(argv[1], &o.model, &served, &err);
     if (status == ONNXD_OK) status = data_encode_apart(&o.data, served.set, true, &rows, &totals, &err);
     if (status == ONNXD_OK) status = find(&o, argv[1], &served, &rows, &err);
     encoded_rows_done(&rows);

@@ -13,6 +13,7 @@ enum {
     SKETCH = 1 << SKETCH_BITS,
     BLOCK = 512,     /* rows whose cells are found at once */
     CHUNK = 1 << 14, /* rows of a task */
+    AHEAD = 24,       /* rows whose cells are on their way from memory */
     STEPS = 8
 };
 
@@ -175,6 +176,7 @@ static void add_plain(const struct interaction_test *t, const struct layout *l, 
         find_places(l, first, n, places);
         for (uint32_t i = 0; i < n; i++) {
             struct plain_cell *cell = &cells[places[i]];
+            if (i + AHEAD < n) __builtin_prefetch(&cells[places[i + AHEAD]], 1);
             double s = (double)t->moments[first + i].s;
             cell->r += (double)t->moments[first + i].r;
             cell->s += s;

@@ -205,11 +205,12 @@ def what_a_model_misses_is_found():
     assert few.stdout.endswith("for fit --cross:\n\n") and "6 combinations of 3 fields" in few.stdout, few.stdout
     assert '"d"' in run(*find, "--fields", "a,d", status=64).stderr
     assert "threshold" in run(*find, "--threshold", "0", status=64).stderr
-    for text, status, word in (("click,a,b\n1,2,3\n0,1,1\n", 66, "'c'"), (rows[0] + "\n1,1,1,1,p,1\n", 65, "one class"),
+    for text, status, word in (("click,a,b\n1,2,3\n0,1,1\n", 66, "'c'"), (rows[0] + "\n1,1,1,1,p,1\n", 65, "other.csv: rows: all 1 of one class"),
                                (rows[0] + "\n", 65, "other.csv")):
         with open(at("other.csv"), "w") as f:
             f.write(text)
         assert word in run(*find[:3], at("other.csv"), status=status).stderr, word
+    assert "pairs.csv" in run(*find, "--json", at("pairs.csv"), status=64).stderr
     assert "other.onnx" in run("interactions", at("other.onnx"), *find[2:], status=66).stderr
 
 
