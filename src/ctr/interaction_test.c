@@ -13,7 +13,7 @@ enum {
     SKETCH = 1 << SKETCH_BITS,
     BLOCK = 512,     /* rows whose cells are found at once */
     CHUNK = 1 << 14, /* rows of a task */
-    AHEAD = 24,       /* rows whose cells are on their way from memory */
+    AHEAD = 24,      /* rows whose cells are on their way from memory */
     STEPS = 8
 };
 
