@@ -11,8 +11,8 @@
  *
  *     R_c = sum_i a_ic e_i         dl/db_c at b = 0
  *     S_c = sum_i a_ic^2 v_i       its variance
- *     I_c = sum_i x_ic^2 w_i v_i   -d^2 l/db_c^2: what R_c gains in mean for each unit of b_c; S_c where w is
- * 1 T   = sum_c g_c (R_c^2 - S_c)
+ *     I_c = sum_i x_ic^2 w_i v_i   -d^2 l/db_c^2, by which R_c gains in mean with b_c; S_c where w is 1
+ *     T   = sum_c g_c (R_c^2 - S_c)
  *
  * The derivative of the marginal log-likelihood by tau^2 at 0 is (1/2) sum_c (R_c^2 - I_c): with w = 1 that
  * is T / 2 with g = 1, the most powerful test against effects next to nothing. Cells of a log are of very

@@ -2,25 +2,25 @@
  *
  * All combinations are scored by interaction_test.h, and those that stand out are taken one by one, forward:
  *
- * 1. Single fields first. The largest z that stands out is found, its effects are taken out of the residuals,
+ * First single fields: the largest z that stands out is found, its effects are taken out of the residuals,
  * and those at or above the threshold are scored again, until none stands out. What a field alone is
  * misjudged by would show in every pair that holds it. Single fields are told, never crossed.
- * 2. Then pairs and triples, against what is left, in the same way. One list for both: where the effect
- *    is a pair's, the pair's z exceeds that of any triple that holds it, which tests the same effect in
- *    cells that know less each; where it is a triple's, the triple's exceeds that of its pairs, in which it
- *    averages out (Cauchy and Schwarz). So neither subsets nor supersets of what was found are barred: once
- * it is taken out they count as all others do, if they still stand out. A triple replaces a pair only by a z
- * more than 1 % larger, since a third field that follows from the others (a city's region) changes rounding
- * and no more.
+ *
+ * Then pairs and triples, against what is left, in the same way. One list for both: where the effect is a
+ * pair's, the pair's z exceeds that of any triple that holds it, which tests the same effect in cells that
+ * know less each; where it is a triple's, the triple's exceeds that of its pairs, in which it averages out
+ * (Cauchy and Schwarz). So neither subsets nor supersets of what was found are barred: once it is taken out
+ * they count as all others do, if they still stand out. A triple replaces a pair only by a z more than 1 %
+ * larger, since a third field that follows from the others (a city's region) changes rounding and no more.
  *
  * Standing out means z of at least the threshold and, for all tests of the run together, a chance of at most
  * 5 % that any of them says so where nothing is missed (Bonferroni: chance times number of tests). What was
  * below the threshold is not scored again.
  *
  * Bounds: triples of at most 40 fields (9,880) and pairs of at most 200 (19,900). With more than 40, triples
- * are left out, which is told. Time: a pass over all rows for each combination, and at most max_found
- * + n_fields times a pass for each at or above the threshold; 5 million rows take about 0.03 s of a core a
- * pass.
+ * are left out, which is told. Time: a pass over all rows for each combination, and at most
+ * (max_found + n_fields) passes for each at or above the threshold; 5 million rows take about 0.03 s of a
+ * core a pass.
  *
  * Threads: combinations are shared out; the result is the same for any number, to the bit. */
 #ifndef CTR_INTERACTIONS_H
