@@ -275,8 +275,8 @@ static void write_logit(struct onnx_writer *w, const struct ctr_shape *shape, fl
 {
     const char *parts[] = {shape->n_fields > 0 ? "linear_of_ids" : NULL,
                            shape->n_dense > 0 ? "linear_of_numbers" : NULL, shape->n_fields > 0 ? "fm" : NULL,
-                           shape->net.n_crosses > 0 ? "crosses" : NULL,
-                           shape->net.n_hidden > 0 ? "deep" : NULL};
+                           shape->net.n_hidden > 0 ? "deep" : NULL,
+                           shape->net.n_crosses > 0 ? "crosses" : NULL};
     char sum[NAME_BYTES] = "", next[NAME_BYTES], inputs[4 * NAME_BYTES];
     for (uint32_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (parts[i] == NULL) continue;
