@@ -11,8 +11,11 @@ enum { MAX_ENTRIES = 32 };
 
 static void print_list(const char *program, const char *kind, const struct cli_subcommand *list, size_t n)
 {
+    size_t width = 0;
+    for (size_t i = 0; i < n; i++)
+        if (strlen(list[i].name) > width) width = strlen(list[i].name);
     printf("usage: %s <%s> [options]\n\n", program, kind);
-    for (size_t i = 0; i < n; i++) printf("  %-10s %s\n", list[i].name, list[i].summary);
+    for (size_t i = 0; i < n; i++) printf("  %-*s  %s\n", (int)width, list[i].name, list[i].summary);
     printf("\n%s <%s> --help tells the options of each.\n", program, kind);
 }
 
